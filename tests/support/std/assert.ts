@@ -9,8 +9,8 @@
  */
 
 import nodeAssert from "node:assert";
-import { isDeepStrictEqual } from "node:util";
 import { inspect } from "node:util";
+import { equal } from "./equal.ts";
 
 /** Any constructor, abstract ones included, whose instances are `T`. */
 // deno-lint-ignore no-explicit-any
@@ -58,7 +58,7 @@ export function assertExists<T>(actual: T, msg?: string): asserts actual is NonN
 
 /** Fails unless both are deeply equal; the message shows the difference. */
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
-  if (isDeepStrictEqual(actual, expected)) return;
+  if (equal(actual, expected)) return;
   let difference = `\n    actual: ${show(actual)}\n    expected: ${show(expected)}`;
   try {
     nodeAssert.deepStrictEqual(actual, expected);
@@ -70,7 +70,7 @@ export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
 
 /** Fails if both are deeply equal. */
 export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
-  if (!isDeepStrictEqual(actual, expected)) return;
+  if (!equal(actual, expected)) return;
   throw new AssertionError(
     withHint(`Expected actual: ${show(actual)} not to be: ${show(expected)}`, msg),
   );
@@ -152,7 +152,7 @@ export function assertArrayIncludes<T>(
 ): void {
   const present = Array.from(actual);
   const missing = Array.from(expected).filter((wanted) =>
-    !present.some((value) => isDeepStrictEqual(value, wanted))
+    !present.some((value) => equal(value, wanted))
   );
   if (missing.length === 0) return;
   throw new AssertionError(
@@ -213,3 +213,4 @@ function pick(actual: unknown, expected: unknown): unknown {
 }
 
 export { assertRejects, assertThrows } from "./assert_throws.ts";
+export { equal } from "./equal.ts";
