@@ -10,19 +10,12 @@
 
 import nodeAssert from "node:assert";
 import { inspect } from "node:util";
+import { AssertionError } from "./assertion_error.ts";
 import { equal } from "./equal.ts";
 
 /** Any constructor, abstract ones included, whose instances are `T`. */
 // deno-lint-ignore no-explicit-any
 type Constructor<T> = abstract new (...args: any[]) => T;
-
-/** The error that a failed assertion throws; its message begins with what was compared. */
-export class AssertionError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "AssertionError";
-  }
-}
 
 function withHint(message: string, hint: string | undefined): string {
   return hint === undefined ? `${message}.` : `${message}: ${hint}`;
@@ -212,5 +205,6 @@ function pick(actual: unknown, expected: unknown): unknown {
   return out;
 }
 
+export { AssertionError } from "./assertion_error.ts";
 export { assertRejects, assertThrows } from "./assert_throws.ts";
 export { equal } from "./equal.ts";

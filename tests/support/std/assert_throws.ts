@@ -1,6 +1,6 @@
 /** `assertThrows` and `assertRejects` of `@std/assert`: the two whose arguments overload. */
 
-import { AssertionError } from "./assert.ts";
+import { AssertionError } from "./assertion_error.ts";
 
 // deno-lint-ignore no-explicit-any
 type ErrorClass<E extends Error> = abstract new (...args: any[]) => E;
