@@ -1,0 +1,24 @@
+/** How SQLite fills the places where SQL databases differ. */
+import { sql } from "kysely";
+import type { SqlFlavour } from "../sql/flavour.ts";
+
+/**
+ * SQLite's side of the shared schema.
+ *
+ * The third trigger closes `INSERT OR REPLACE`, which deletes a row without asking the DELETE
+ * trigger.
+ */
+export const SQLITE_FLAVOUR: SqlFlavour = {
+  integer: "integer",
+  bytes: "blob",
+  clustered: sql`without rowid`,
+  hex: (bytes) => sql<string>`lower(hex(${bytes}))`,
+  unhex: (text) => sql<string>`unhex(${text})`,
+  appendOnly: (table) =>
+    ["update", "delete"].map((verb) =>
+      sql`create trigger ${sql.ref(`${table}_no_${verb}`)} before ${sql.raw(verb)} on ${
+        sql.table(table)
+      } begin select raise(abort, ${sql.lit(`${table} is append-only: ${verb} refused`)}); end`
+    ),
+  noteFormat: (format) => sql`pragma user_version = ${sql.lit(format)}`,
+};
