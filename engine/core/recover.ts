@@ -1,0 +1,81 @@
+/**
+ * What an opening does with the transactions that an earlier process left unfinished.
+ *
+ * - With a recorded decision, every member is driven to its side.
+ * - Without one, after finalization had begun, the group aborts.
+ * - A resumable member that was running, paused or ready goes on; its status stays as it was.
+ * - Any other member that was still to run takes the legal path to aborting: paused -> running,
+ *   standby -> ready, then aborting; created -> aborting. The group follows its rules.
+ *
+ * Source: DESIGN.md, The job machine, Group decision and Recovery.
+ */
+import {
+  isCompletedStatus,
+  type JobError,
+  type JobState,
+  type TxnState,
+} from "../../events/job/mod.ts";
+import { abortTxn, advance, complete, updateResult } from "./converge.ts";
+import { ACCEPTED, type Decision, Draft } from "./draft.ts";
+import { endRun, ENGINE_STOPPED, FINALIZE_INTERRUPTED } from "./signals.ts";
+
+/**
+ * Decides how an unfinished transaction is taken up again.
+ *
+ * @param txn the transaction as the log has it
+ * @param canResume false for members whose driver is gone or cannot be opened
+ * @param position last position of the log
+ */
+export function decideRecovery(
+  txn: TxnState,
+  canResume: (job: JobState) => JobError | undefined,
+  position: number,
+): Decision {
+  const draft = new Draft(txn, position);
+  for (const { runId } of draft.newestFirst) {
+    const job = draft.job(runId);
+    if (!isCompletedStatus(job.status)) recoverMember(draft, job, canResume(job));
+  }
+  if (draft.txn.isFinalizing && draft.txn.decision === null) abortFinalization(draft);
+  else advance(draft);
+  return { events: draft.events, answer: ACCEPTED };
+}
+
+function recoverMember(draft: Draft, job: JobState, cannot: JobError | undefined): void {
+  const { runId } = job;
+  const current = job.checkpoint?.current ?? 0;
+  const isAborted = job.isForceCancelled || draft.txn.decision !== null;
+  if (!isAborted && job.isStarted && job.isResumable && cannot === undefined) {
+    draft.onJob(runId, "JobRecovered", { action: "resumed", current });
+    return;
+  }
+  draft.onJob(runId, "JobRecovered", { action: "failed", current: job.progress.current });
+  if (isAborted && job.isStarted) endRun(draft, runId, undefined);
+  else if (job.isStarted) endRun(draft, runId, cannot ?? ENGINE_STOPPED);
+  else failUnstarted(draft, runId, cannot ?? ENGINE_STOPPED);
+}
+
+function failUnstarted(draft: Draft, runId: string, error: JobError): void {
+  const job = draft.job(runId);
+  if (job.isForceCancelled) return complete(draft, runId);
+  draft.onJob(runId, "JobAborting", { ret: -error.number, error });
+  abortTxn(draft, runId);
+}
+
+function abortFinalization(draft: Draft): void {
+  const newest = draft.newestFirst[0]!;
+  const error = FINALIZE_INTERRUPTED;
+  draft.onJob(newest.runId, "JobAborting", { ret: -error.number, error });
+  updateResult(draft, newest.runId);
+  abortTxn(draft, newest.runId);
+  advance(draft);
+}
+
+/**
+ * Decides for a force-cancelled job that no process runs: its `run` will never return by itself.
+ */
+export function decideStopped(txn: TxnState, runId: string, position: number): Decision {
+  const draft = new Draft(txn, position);
+  if (!isCompletedStatus(draft.job(runId).status)) endRun(draft, runId, undefined);
+  return { events: draft.events, answer: ACCEPTED };
+}

@@ -1,0 +1,188 @@
+/**
+ * What a job's runner and driver report, and what follows from it.
+ *
+ * Signals are commands of the engine to itself: they are never refused; one that no longer applies
+ * (a pause point reached after the pause was withdrawn) simply has no effect.
+ *
+ * Source: QEMU 7.2 job.c job_pause_point, job_transition_to_ready, job_exit; blockjob.c
+ * block_job_error_action.
+ */
+import {
+  errnoError,
+  type ErrorAction,
+  errorActionOf,
+  type ErrorPolicy,
+  type IoOperation,
+  ioStatusAfterStop,
+  type JobError,
+  type JobState,
+  type PauseCause,
+  type TxnState,
+} from "../../events/job/mod.ts";
+import type { CallbackName } from "../../events/job/mod.ts";
+import { abortTxn, advance, complete, updateResult } from "./converge.ts";
+import { ACCEPTED, type Decision, Draft } from "./draft.ts";
+
+/** A report about one job. */
+export type Signal =
+  /** The job stands at a pause point and its driver is quiet. */
+  | { readonly kind: "pausePointReached" }
+  /** The job was entered and leaves its pause point. */
+  | { readonly kind: "pausePointLeft" }
+  /** The driver says that source and target are in step. */
+  | { readonly kind: "ready" }
+  /** The driver consults its error policy. */
+  | {
+    readonly kind: "errorRaised";
+    readonly policy: ErrorPolicy;
+    readonly operation: IoOperation;
+    readonly error: JobError;
+  }
+  /** `run` has ended. */
+  | { readonly kind: "runReturned"; readonly error?: JobError }
+  /** A closing callback has ended; `error` fails a prepare and is a fault in the others. */
+  | {
+    readonly kind: "callbackReturned";
+    readonly callback: CallbackName;
+    readonly error?: JobError;
+  }
+  /** `complete` of the driver threw. */
+  | { readonly kind: "faulted"; readonly callback: CallbackName; readonly error: JobError }
+  /** Somebody inside needs the job to hold still. */
+  | { readonly kind: "pauseRequested"; readonly by: PauseCause }
+  /** The reason of an internal pause is gone. */
+  | { readonly kind: "resumeRequested" }
+  /** The process closes and the job goes on later. */
+  | { readonly kind: "parked" }
+  /** The engine itself stops the job. */
+  | { readonly kind: "cancelled" };
+
+/** What a driver is told after `errorRaised`. */
+export function actionOf(signal: Signal & { readonly kind: "errorRaised" }): ErrorAction {
+  return errorActionOf(signal.policy, signal.error.errno);
+}
+
+/**
+ * Decides a signal.
+ *
+ * @param txn the transaction at the head
+ * @param runId the job that reports
+ * @param signal what it reports
+ * @param position last position of the head
+ */
+export function decideSignal(
+  txn: TxnState,
+  runId: string,
+  signal: Signal,
+  position: number,
+): Decision {
+  const draft = new Draft(txn, position);
+  apply(draft, draft.job(runId), signal);
+  return { events: draft.events, answer: ACCEPTED };
+}
+
+function apply(draft: Draft, job: JobState, signal: Signal): void {
+  const { runId } = job;
+  switch (signal.kind) {
+    case "pausePointReached":
+      if (isPauseWanted(job)) draft.onJob(runId, "JobPaused", {}, job.setBy.pause);
+      return;
+    case "pausePointLeft":
+      return leavePausePoint(draft, job);
+    case "ready":
+      if (job.status === "running") draft.onJob(runId, "JobReady", {});
+      return;
+    case "errorRaised":
+      return raiseError(draft, job, signal);
+    case "runReturned":
+      return endRun(draft, runId, signal.error);
+    case "callbackReturned":
+      return endCallback(draft, job, signal.callback, signal.error);
+    case "faulted":
+      return draft.onJob(runId, "DriverFaulted", {
+        callback: signal.callback,
+        error: signal.error,
+      });
+    case "pauseRequested":
+      if (signal.by !== "internal" && job.isUserPaused) return;
+      return draft.onJob(runId, "JobPauseRequested", { by: signal.by });
+    case "resumeRequested":
+      return draft.onJob(runId, "JobResumeRequested", { by: "internal" });
+    case "parked":
+      return draft.onJob(runId, "JobParked", {});
+    case "cancelled":
+      return draft.onJob(runId, "JobCancelRequested", { force: true, by: "engine" });
+  }
+}
+
+/** True if a job at a pause point has to stay there. */
+export function isPauseWanted(job: JobState): boolean {
+  return job.pauseCount > 0 && !job.isForceCancelled &&
+    (job.status === "running" || job.status === "ready");
+}
+
+/** Leaves a pause: the only way out of paused and standby. */
+export function leavePausePoint(draft: Draft, job: JobState): void {
+  if (job.status !== "paused" && job.status !== "standby") return;
+  const cause = Math.max(job.setBy.resume ?? 0, job.setBy.cancel ?? 0, job.setBy.complete ?? 0);
+  draft.onJob(job.runId, "JobResumed", {}, cause === 0 ? undefined : cause);
+}
+
+function raiseError(
+  draft: Draft,
+  job: JobState,
+  signal: Signal & { readonly kind: "errorRaised" },
+): void {
+  const { operation, policy, error } = signal;
+  const action = actionOf(signal);
+  draft.onJob(job.runId, "IoErrorHandled", { operation, policy, action, error });
+  if (action !== "stop") return;
+  const cause = draft.txn.position;
+  if (!job.isUserPaused) draft.onJob(job.runId, "JobPauseRequested", { by: "policy" }, cause);
+  const after = ioStatusAfterStop(job.ioStatus, error.errno);
+  if (after !== job.ioStatus) {
+    draft.onJob(job.runId, "IoStatusChanged", { before: job.ioStatus, after }, cause);
+  }
+}
+
+/** `run` has ended, or is known never to go on: the job completes. */
+export function endRun(draft: Draft, runId: string, error: JobError | undefined): void {
+  leavePausePoint(draft, draft.job(runId));
+  const ret = error === undefined ? 0 : -error.number;
+  draft.onJob(runId, "RunReturned", error === undefined ? { ret } : { ret, error });
+  complete(draft, runId);
+}
+
+function endCallback(
+  draft: Draft,
+  job: JobState,
+  callback: CallbackName,
+  error: JobError | undefined,
+): void {
+  const { runId } = job;
+  if (callback === "prepare") {
+    const ret = error === undefined ? 0 : -error.number;
+    draft.onJob(runId, "PrepareReturned", error === undefined ? { ret } : { ret, error });
+    if (error !== undefined) {
+      updateResult(draft, runId);
+      abortTxn(draft, runId);
+    }
+  } else if (error !== undefined) {
+    draft.onJob(runId, "DriverFaulted", { callback, error });
+  } else if (callback === "commit") draft.onJob(runId, "CommitReturned", {});
+  else if (callback === "abort") draft.onJob(runId, "AbortReturned", {});
+  else if (callback === "clean") draft.onJob(runId, "CleanReturned", {});
+  advance(draft);
+}
+
+/** Why a job that cannot go on after a stop of its process fails. */
+export const ENGINE_STOPPED: JobError = errnoError(
+  "EINTR",
+  "The engine stopped while the job was running, and its driver cannot go on from a checkpoint",
+);
+
+/** Why a transaction whose finalization was cut short fails. */
+export const FINALIZE_INTERRUPTED: JobError = errnoError(
+  "EINTR",
+  "The engine stopped after finalization had begun and before it was decided",
+);
