@@ -1,23 +1,24 @@
 /**
  * `deno task test`: chooses the set of `@std`, runs `deno test` and counts single test cases.
  *
- * - JSR is asked once, by the deno executable itself and under a time limit; what is printed is
- *   what is used. There is no second try with the other set: a red run stays red.
- * - Arguments are passed on to `deno test`; without a path all of `tests/` is run.
+ * - Arguments are passed on to `deno test`; without a path all of `tests/` is run, and after it
+ *   the examples in the doc comments of the public modules.
  * - The exit status is that of `deno test`; a run that counts no test at all fails too.
+ * - Every skipped case is printed by name, which holds the reason.
  * - The last line reads `deno: N passed, N failed, N skipped` and counts `it` cases, not groups,
  *   so that it can be compared with the line of the Bun runner.
  *
- * Run by Deno only; uses `node:` modules so that the same code could run elsewhere.
+ * Run by Deno only.
  */
 
-import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { runChild } from "./child.ts";
 import { closingLine, countJunit } from "./count_tests.ts";
-import { canReachJsr } from "./jsr_probe.ts";
+import { chooseStd } from "./std_choice.ts";
 
 const PERMISSIONS = [
   "--allow-read",
@@ -31,6 +32,9 @@ const PERMISSIONS = [
 /** Flags that take the next argument as their value; it is not a path to run. */
 const FLAGS_WITH_VALUE = new Set(["--filter", "--seed", "--reporter", "--shard", "--ignore"]);
 
+/** Public modules whose examples are run. */
+const DOCUMENTED = ["mod.ts", "events/mod.ts"];
+
 /** Whether the arguments for `deno test` name at least one path. */
 function namesPath(args: readonly string[]): boolean {
   return args.some((arg, index) =>
@@ -38,34 +42,31 @@ function namesPath(args: readonly string[]): boolean {
   );
 }
 
-function run(command: string, args: readonly string[]): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, [...args], { stdio: "inherit" });
-    child.on("error", reject);
-    child.on("close", (code, signal) => resolve(code ?? (signal === null ? 1 : 130)));
-  });
+/** Runs the examples of the public modules; they are counted apart, as Bun cannot run them. */
+async function runExamples(deno: string, std: readonly string[]): Promise<number> {
+  const modules = DOCUMENTED.filter((path) => existsSync(path));
+  if (modules.length === 0) return 0;
+  console.log(`examples in the doc comments of ${modules.join(", ")}:`);
+  return await runChild(deno, ["test", "--doc", ...PERMISSIONS, ...std, ...modules]);
 }
 
+const deno = Deno.execPath();
 const args = process.argv.slice(2);
-const real = await canReachJsr(Deno.execPath());
-console.log(
-  real
-    ? "tests use @std from JSR"
-    : "tests use the stand-ins in tests/support/std: JSR does not answer",
-);
-
+const everything = !namesPath(args);
+const std = await chooseStd(deno);
 const folder = await mkdtemp(join(tmpdir(), "joblog-junit-"));
 const report = join(folder, "report.xml");
-const status = await run(Deno.execPath(), [
+let status = await runChild(deno, [
   "test",
   ...PERMISSIONS,
-  ...(real ? [] : ["--import-map", "tests/support/std/import_map.json"]),
+  ...std,
   `--junit-path=${report}`,
   ...args,
-  ...(namesPath(args) ? [] : ["tests/"]),
+  ...(everything ? ["tests/"] : []),
 ]);
 const count = countJunit(await readFile(report, "utf8").catch(() => ""), status);
 await rm(folder, { recursive: true, force: true });
+if (everything && args.length === 0) status ||= await runExamples(deno, std);
 for (const name of count.skippedNames) console.log(`skipped: ${name}`);
 console.log(closingLine("deno", count));
 process.exit(status === 0 && count.passed === 0 ? 1 : status);

@@ -18,6 +18,8 @@ const PORTS = "engine/run/system_ports.ts";
 
 /** Events and engine run on ports, so that a seed reproduces a run. */
 const onPorts = (path: string) => /^(events|engine)\//.test(path) && path !== PORTS;
+/** A store names a new log once, unless its caller names it; that name orders nothing. */
+const onIdPort = (path: string) => onPorts(path) && !path.startsWith("events/store/");
 const quiet = (path: string) =>
   !/^api\/cli\//.test(path) && !/^tests\/(bench|examples|proof|support|sim)\//.test(path);
 const notMain = (path: string) => isProduct(path) && path !== "api/cli/main.ts";
@@ -27,7 +29,7 @@ export const BANS: readonly Ban[] = [
   { name: "Date.now", instead: "the clock port", holds: onPorts },
   { name: "performance.now", instead: "the clock port", holds: onPorts },
   { name: "Math.random", instead: "the random port", holds: onPorts },
-  { name: "crypto.randomUUID", instead: "the id port", holds: onPorts },
+  { name: "crypto.randomUUID", instead: "the id port", holds: onIdPort },
   { name: "crypto.getRandomValues", instead: "the random port", holds: onPorts },
   { name: "setTimeout", instead: "the timer port", holds: onPorts },
   { name: "setInterval", instead: "the timer port", holds: onPorts },

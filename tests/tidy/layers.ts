@@ -39,7 +39,7 @@ export const LAYERS: readonly Layer[] = [
     folder: "events/store/sqlite",
     own: ["events/log", "events/store/sql"],
     packages: ["kysely"],
-    builtins: ["node:sqlite", "node:url", ...FILE_BUILTINS],
+    builtins: ["node:sqlite", "node:crypto", "node:process", "node:url", ...FILE_BUILTINS],
   },
   {
     folder: "events/store/postgres",
@@ -56,7 +56,11 @@ export const LAYERS: readonly Layer[] = [
   { folder: "engine/graph", own: ["engine/block", ERRORS], types: ["events/log", "events/job"] },
   { folder: "engine/drivers", own: ["engine/block", ERRORS], types: ["events/job"] },
   // The contract speaks of a step's data, which is the log's JSON.
-  { folder: "engine/drivers/driver.ts", own: [], types: ["events/job", "events/log"] },
+  {
+    folder: "engine/drivers/driver.ts",
+    own: ["engine/block"],
+    types: ["events/job", "events/log"],
+  },
   {
     folder: "engine/run",
     own: [
