@@ -63,7 +63,7 @@ export const fileBudgetRule: Rule = (source) => {
   return lines > max ? fault(`has ${lines} lines: split it at ${max}`) : [];
 };
 
-/** Reports lines that are too wide; one without a space to break at, as a URL or hash, is let be. */
+/** Reports lines that are too wide; one without a space to break at, such as a URL, is let be. */
 export const lineBudgetRule: Rule = (source) =>
   source.lines.flatMap((text, index) => {
     const wide = [...text].length > COLUMNS_MAX && /\S\s+\S/.test(text.trim());

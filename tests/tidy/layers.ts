@@ -51,8 +51,12 @@ export const LAYERS: readonly Layer[] = [
   { folder: "events/replay", own: ["events/job", "events/log"] },
   { folder: "events/mod.ts", own: ["events"] },
   { folder: "engine/core", own: ["events/job", ERRORS], types: ["events/log"] },
-  { folder: "engine/block", own: [] },
-  { folder: "engine/block/file.ts", own: ["engine/block"], builtins: FILE_BUILTINS },
+  { folder: "engine/block", own: [], builtins: ["node:buffer"] },
+  {
+    folder: "engine/block/file.ts",
+    own: ["engine/block"],
+    builtins: ["node:buffer", "node:util", ...FILE_BUILTINS],
+  },
   { folder: "engine/graph", own: ["engine/block", ERRORS], types: ["events/log", "events/job"] },
   { folder: "engine/drivers", own: ["engine/block", ERRORS], types: ["events/job"] },
   // The contract speaks of a step's data, which is the log's JSON.

@@ -36,7 +36,7 @@ const FORBIDDEN: readonly (readonly [...Sample, says: string])[] = [
   ["engine/core/decide.ts", "../run/ports.ts", "type", "may not import"],
   ["engine/core/decide.ts", "../block/node.ts", "type", "may not import"],
   ["engine/block/raw.ts", "node:fs", "value", "runtime module"],
-  ["engine/block/raw.ts", "../../events/log/event.ts", "type", "nothing of ours"],
+  ["engine/block/raw.ts", "../../events/log/event.ts", "type", "may not import"],
   ["engine/graph/graph.ts", "../drivers/driver.ts", "type", "may not import"],
   ["engine/drivers/backup.ts", "../run/context.ts", "type", "may not import"],
   ["engine/run/engine.ts", "../drivers/backup.ts", "value", "may not import"],
