@@ -1,0 +1,311 @@
+/**
+ * The exact bytes of a record: encoding, validation and decoding.
+ *
+ * Invariants:
+ *
+ * - the key order is that of `event.ts`, without white space; equal events give equal text;
+ * - `JSON.parse(text)` gives back exactly what the appender handed out: `-0` is written as 0,
+ *   `undefined` members are left out, and the caller is told when either happened (`rewritten`);
+ * - whatever JSON cannot hold exactly (floats, NaN, lone surrogates, class instances, holes in
+ *   arrays, functions) is refused with the path of the bad value, before anything is stored.
+ *
+ * One recursive pass validates and writes: this is the hot path of every append. The path of a
+ * bad value is kept in a module-wide trail, which is sound because the pass never yields.
+ *
+ * Called by the appender, the readers and everything that verifies stored bytes.
+ * Source: DESIGN.md, The log, Record.
+ */
+import { JoblogError } from "./errors.ts";
+import type { EventMetadata, RecordedEvent } from "./event.ts";
+import type { StoredRecord } from "./backend.ts";
+
+/** Deepest nesting of `data`, the object itself included. */
+export const MAX_DEPTH = 64;
+/** Longest `data` and `metadata` together, in UTF-16 units of their JSON text: 1 MiB. */
+export const MAX_RECORD_LENGTH = 1_048_576;
+/** Longest string in `metadata`, in UTF-16 units. */
+export const MAX_METADATA_LENGTH = 512;
+
+const TYPE_NAME = /^[A-Za-z0-9]{1,64}$/;
+const STREAM_NAME = /^[A-Za-z0-9._-]{1,200}$/;
+// Quote, backslash, control characters and surrogates: without them a string is its own JSON.
+// deno-lint-ignore no-control-regex
+const NOT_PLAIN = /["\\\u0000-\u001f\ud800-\udfff]/;
+
+const trail: (string | number)[] = new Array(MAX_DEPTH + 2).fill("");
+let rewritten = false;
+
+function pathOf(depth: number): string {
+  let path = String(trail[0]);
+  for (let i = 1; i <= depth; i++) {
+    const part = trail[i];
+    path += typeof part === "number" ? `[${part}]` : `.${part}`;
+  }
+  return path;
+}
+
+function fault(depth: number, found: string): JoblogError<"invalidRecord"> {
+  const path = pathOf(depth);
+  return new JoblogError("invalidRecord", `Cannot record "${path}": it is ${found}`, {
+    subject: path,
+    actual: found,
+    hint: "An event carries null, booleans, safe integers, well-formed strings, arrays and " +
+      "plain objects, at most 64 levels deep.",
+  });
+}
+
+function encodeString(value: string, depth: number): string {
+  if (!NOT_PLAIN.test(value)) return `"${value}"`;
+  if (!value.isWellFormed()) throw fault(depth, "a string with a lone surrogate");
+  return JSON.stringify(value);
+}
+
+function encodeNumber(value: number, depth: number): string {
+  if (!Number.isSafeInteger(value)) {
+    throw fault(depth, `the number ${value}, which is no safe integer`);
+  }
+  if (value === 0 && 1 / value < 0) {
+    rewritten = true;
+    return "0";
+  }
+  return "" + value;
+}
+
+function encodeArray(value: readonly unknown[], depth: number): string {
+  if (depth >= MAX_DEPTH) throw fault(depth, `nested deeper than ${MAX_DEPTH} levels`);
+  let text = "[";
+  for (let i = 0; i < value.length; i++) {
+    trail[depth + 1] = i;
+    if (i > 0) text += ",";
+    text += encodeAny(value[i], depth + 1);
+  }
+  return text + "]";
+}
+
+function encodePlain(value: object, depth: number): string {
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw fault(depth, "an object that is not plain");
+  }
+  if (depth >= MAX_DEPTH) throw fault(depth, `nested deeper than ${MAX_DEPTH} levels`);
+  const members = value as Record<string, unknown>;
+  let text = "{";
+  for (const key of Object.keys(members)) {
+    const member = members[key];
+    if (member === undefined) {
+      rewritten = true;
+      continue;
+    }
+    trail[depth + 1] = key;
+    if (text.length > 1) text += ",";
+    text += encodeString(key, depth + 1) + ":" + encodeAny(member, depth + 1);
+  }
+  return text + "}";
+}
+
+function encodeAny(value: unknown, depth: number): string {
+  switch (typeof value) {
+    case "string":
+      return encodeString(value, depth);
+    case "number":
+      return encodeNumber(value, depth);
+    case "boolean":
+      return value ? "true" : "false";
+    case "object":
+      if (value === null) return "null";
+      return Array.isArray(value) ? encodeArray(value, depth) : encodePlain(value, depth);
+    default:
+      throw fault(depth, `of type ${typeof value}`);
+  }
+}
+
+/**
+ * Encodes one JSON value, such as the state of a snapshot.
+ *
+ * @param value null, a boolean, a safe integer, a well-formed string, an array or a plain object
+ * @param name what an error calls the value
+ * @throws {JoblogError} code "invalidRecord" with the path of the bad value
+ */
+export function encodeValue(value: unknown, name: string): string {
+  trail[0] = name;
+  rewritten = false;
+  return encodeAny(value, 0);
+}
+
+/**
+ * Whether the text that was encoded last says less than its value did (`-0`, `undefined` members).
+ *
+ * @internal
+ */
+export function lastRewritten(): boolean {
+  return rewritten;
+}
+
+/**
+ * Encodes the `data` of an event.
+ *
+ * @throws {JoblogError} code "invalidRecord" with the path of the bad value
+ */
+export function encodeData(data: unknown): string {
+  trail[0] = "data";
+  rewritten = false;
+  if (typeof data !== "object" || data === null || Array.isArray(data)) {
+    throw fault(0, "no plain object");
+  }
+  return encodePlain(data, 0);
+}
+
+function encodeName(value: unknown): string {
+  if (typeof value !== "string" || value === "") throw fault(1, "no text");
+  if (value.length > MAX_METADATA_LENGTH) {
+    throw fault(1, `longer than ${MAX_METADATA_LENGTH} characters`);
+  }
+  return encodeString(value, 1);
+}
+
+const VIAS: ReadonlySet<unknown> = new Set(["api", "http", "qmp", "cli", "engine"]);
+const METADATA_KEYS: ReadonlySet<string> = new Set([
+  "actor",
+  "via",
+  "correlationId",
+  "causationId",
+  "commandId",
+]);
+
+/**
+ * Encodes the `metadata` of an event; unknown members are refused, because they would be lost.
+ *
+ * @throws {JoblogError} code "invalidRecord" with the path of the bad value
+ */
+export function encodeMetadata(metadata: EventMetadata): string {
+  trail[0] = "metadata";
+  rewritten = false;
+  if (typeof metadata !== "object" || metadata === null) throw fault(0, "no plain object");
+  for (const key of Object.keys(metadata)) {
+    trail[1] = key;
+    if (!METADATA_KEYS.has(key)) throw fault(1, "not a member of the metadata");
+    if (metadata[key as keyof EventMetadata] === undefined) rewritten = true;
+  }
+  trail[1] = "actor";
+  let text = '{"actor":' + encodeName(metadata.actor);
+  trail[1] = "via";
+  if (!VIAS.has(metadata.via)) throw fault(1, "none of api, http, qmp, cli and engine");
+  text += ',"via":"' + metadata.via + '"';
+  if (metadata.correlationId !== undefined) {
+    trail[1] = "correlationId";
+    text += ',"correlationId":' + encodeName(metadata.correlationId);
+  }
+  if (metadata.causationId !== undefined) {
+    trail[1] = "causationId";
+    text += ',"causationId":' + encodeName(metadata.causationId);
+  }
+  if (metadata.commandId !== undefined) {
+    trail[1] = "commandId";
+    text += ',"commandId":' + encodeName(metadata.commandId);
+  }
+  return text + "}";
+}
+
+/**
+ * Refuses a type name that is not 1 to 64 characters of `A-Z a-z 0-9`, and a schema version that
+ * is not a safe integer of 1 or more.
+ *
+ * @throws {JoblogError} code "invalidRecord"
+ */
+export function checkType(type: unknown, schema: unknown): void {
+  if (typeof type !== "string" || !TYPE_NAME.test(type)) {
+    trail[0] = "type";
+    throw fault(0, `${JSON.stringify(type)}, not 1 to 64 characters of A-Z a-z 0-9`);
+  }
+  if (!Number.isSafeInteger(schema) || (schema as number) < 1) {
+    trail[0] = "schema";
+    throw fault(0, `${String(schema)}, not an integer of 1 or more`);
+  }
+}
+
+/**
+ * Refuses a stream name that is not 1 to 200 characters of `A-Z a-z 0-9 - . _`.
+ *
+ * @throws {JoblogError} code "invalidRecord"
+ */
+export function checkStream(stream: unknown): void {
+  if (typeof stream === "string" && STREAM_NAME.test(stream)) return;
+  trail[0] = "stream";
+  throw fault(0, `${JSON.stringify(stream)}, not 1 to 200 characters of A-Z a-z 0-9 - . _`);
+}
+
+/**
+ * Puts a record's text together from parts that were checked before.
+ *
+ * @internal
+ */
+export function joinRecord(
+  position: number,
+  stream: string,
+  version: number,
+  type: string,
+  schema: number,
+  time: number,
+  data: string,
+  metadata: string,
+): string {
+  return '{"position":' + position + ',"stream":"' + stream + '","version":' + version +
+    ',"type":"' + type + '","schema":' + schema + ',"time":' + time + ',"data":' + data +
+    ',"metadata":' + metadata + "}";
+}
+
+function checkCount(name: string, value: unknown, least: number): void {
+  if (Number.isSafeInteger(value) && (value as number) >= least) return;
+  trail[0] = name;
+  throw fault(0, `${String(value)}, not an integer of ${least} or more`);
+}
+
+/**
+ * Encodes a whole recorded event to its exact text.
+ *
+ * @throws {JoblogError} code "invalidRecord" with the path of the bad value
+ */
+export function encodeRecord(event: RecordedEvent): string {
+  checkCount("position", event.position, 1);
+  checkStream(event.stream);
+  checkCount("version", event.version, 1);
+  checkType(event.type, event.schema);
+  checkCount("time", event.time, 0);
+  const { position, stream, version, type, schema, time } = event;
+  const data = encodeData(event.data);
+  const metadata = encodeMetadata(event.metadata);
+  return joinRecord(position, stream, version, type, schema, time, data, metadata);
+}
+
+/**
+ * Decodes a stored row and compares it with its index columns.
+ *
+ * The hash is not checked here: that is the verifier's work.
+ *
+ * @throws {JoblogError} code "logDamaged" when the text is no record or contradicts its columns
+ */
+export function decodeRecord(row: StoredRecord): RecordedEvent {
+  let event: RecordedEvent;
+  try {
+    event = JSON.parse(row.text);
+  } catch (cause) {
+    throw damaged(row.position, "its text is no JSON", cause);
+  }
+  if (
+    event === null || typeof event !== "object" || event.position !== row.position ||
+    event.stream !== row.stream || event.version !== row.version || event.type !== row.type ||
+    event.time !== row.time || typeof event.data !== "object" || event.data === null ||
+    typeof event.metadata !== "object" || event.metadata === null
+  ) {
+    throw damaged(row.position, "its text contradicts its index columns", undefined);
+  }
+  return event;
+}
+
+function damaged(position: number, state: string, cause: unknown): JoblogError<"logDamaged"> {
+  return new JoblogError("logDamaged", `Cannot read the record at position ${position}: ${state}`, {
+    subject: String(position),
+    hint: "Verify the log to find every fault, and restore it from a copy.",
+    cause,
+  });
+}
