@@ -47,8 +47,10 @@ export const moduleDocRule: Rule = (source) => {
 
 /** Files that restate outside rules: they say where each rule comes from. */
 function needsSource(path: string): boolean {
-  return /^engine\/drivers\/[^/]+\.ts$/.test(path) ||
-    /^(events\/job|engine\/core)\/[^/]*table[^/]*\.ts$/.test(path);
+  return /^engine\/drivers\/(driver|[^/]*(backup|mirror|stream|commit))\.ts$/.test(path) ||
+    /^engine\/drivers\/([^/]+)\/(\1|driver|[^/]+_driver)\.ts$/.test(path) ||
+    /^events\/job\/([^/]*table[^/]*|status|verb|error_policy|errno)\.ts$/.test(path) ||
+    /^engine\/core\/([^/]*table[^/]*|refusals|verbs|converge|throttle)\.ts$/.test(path);
 }
 
 /** Reports tables and drivers without a `Source:` line. */

@@ -80,7 +80,7 @@ export const LAYERS: readonly Layer[] = [
     folder: "engine/run/system_ports.ts",
     own: ["engine/run"],
     packages: ["uuid"],
-    builtins: ["node:crypto", "node:timers", "node:perf_hooks"],
+    builtins: ["node:crypto", "node:timers", "node:perf_hooks", "node:process"],
   },
   {
     folder: "api/service",

@@ -94,6 +94,7 @@ describe("documentation rules", () => {
 
   it("sourceLineRule() wants a source in tables and drivers", () => {
     assertEquals(judge(sourceLineRule, "engine/drivers/backup.ts", "a;").length, 1);
+    assertEquals(judge(sourceLineRule, "engine/drivers/backup/driver.ts", "a;").length, 1);
     assertEquals(judge(sourceLineRule, "events/job/status_table.ts", "a;").length, 1);
     assertEquals(judge(sourceLineRule, "engine/drivers/backup.ts", "/** Source: QEMU x */"), []);
     assertEquals(judge(sourceLineRule, "events/job/evolve.ts", "a;"), []);
