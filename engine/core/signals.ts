@@ -14,13 +14,14 @@ import {
   type ErrorPolicy,
   type IoOperation,
   ioStatusAfterStop,
+  isOverStatus,
   type JobError,
   type JobState,
   type PauseCause,
   type TxnState,
 } from "../../events/job/mod.ts";
-import type { CallbackName } from "../../events/job/mod.ts";
-import { abortTxn, advance, complete, updateResult } from "./converge.ts";
+import type { CallbackName, FaultedCallback } from "../../events/job/mod.ts";
+import { abortTxn, advance, cancelAsync, complete, updateResult } from "./converge.ts";
 import { ACCEPTED, type Decision, Draft } from "./draft.ts";
 
 /** A report about one job. */
@@ -46,16 +47,18 @@ export type Signal =
     readonly callback: CallbackName;
     readonly error?: JobError;
   }
-  /** `complete` of the driver threw. */
-  | { readonly kind: "faulted"; readonly callback: CallbackName; readonly error: JobError }
+  /** A callback that cannot fail threw. */
+  | { readonly kind: "faulted"; readonly callback: FaultedCallback; readonly error: JobError }
   /** Somebody inside needs the job to hold still. */
   | { readonly kind: "pauseRequested"; readonly by: PauseCause }
   /** The reason of an internal pause is gone. */
   | { readonly kind: "resumeRequested" }
   /** The process closes and the job goes on later. */
   | { readonly kind: "parked" }
-  /** The engine itself stops the job. */
-  | { readonly kind: "cancelled" };
+  /** The engine itself stops the job, wherever it stands. */
+  | { readonly kind: "cancelled" }
+  /** The engine itself dismisses a concluded job. */
+  | { readonly kind: "dismissed" };
 
 /** What a driver is told after `errorRaised`. */
 export function actionOf(signal: Signal & { readonly kind: "errorRaised" }): ErrorAction {
@@ -111,7 +114,20 @@ function apply(draft: Draft, job: JobState, signal: Signal): void {
     case "parked":
       return draft.onJob(runId, "JobParked", {});
     case "cancelled":
-      return draft.onJob(runId, "JobCancelRequested", { force: true, by: "engine" });
+      return cancel(draft, job);
+    case "dismissed":
+      if (job.status === "concluded") draft.onJob(runId, "JobDismissed", {});
+      return;
+  }
+}
+
+function cancel(draft: Draft, job: JobState): void {
+  if (isOverStatus(job.status)) return;
+  cancelAsync(draft, job.runId, { force: true, by: "engine" });
+  if (!job.isStarted) complete(draft, job.runId);
+  else if (job.hasRunReturned) {
+    abortTxn(draft, job.runId);
+    advance(draft);
   }
 }
 

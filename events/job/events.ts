@@ -33,6 +33,9 @@ export type CallbackName =
   | "abort"
   | "clean";
 
+/** Callbacks that may throw without changing a job's result. */
+export type FaultedCallback = CallbackName | "cancel" | "setSpeed" | "userResume" | "close";
+
 /** Who asked for a pause. `user`, `policy` and `logSpace` set the user's pause bit. */
 export type PauseCause = "user" | "policy" | "logSpace" | "internal";
 
@@ -116,8 +119,8 @@ export interface JobEventData {
   AbortReturned: Record<string, never>;
   /** `clean` has ended. */
   CleanReturned: Record<string, never>;
-  /** commit, abort or clean threw; the sequence goes on. */
-  DriverFaulted: { readonly callback: CallbackName; readonly error: JobError };
+  /** A callback that cannot fail threw; the sequence goes on as if it had not. */
+  DriverFaulted: { readonly callback: FaultedCallback; readonly error: JobError };
   /** pending or aborting -> concluded: the result. Follows commit or abort, and clean. */
   JobConcluded: {
     readonly outcome: "completed" | "cancelled";

@@ -154,7 +154,8 @@ const HANDLERS: { readonly [T in JobEventType]?: Handler<T> } = {
     close(job, "clean");
   },
   DriverFaulted(job, data) {
-    if (data.callback !== "complete") close(job, data.callback);
+    const { callback } = data;
+    if (callback === "commit" || callback === "abort" || callback === "clean") close(job, callback);
   },
   JobConcluded(job, data, event) {
     enter(job, "concluded", event);
