@@ -25,7 +25,8 @@ import {
   readStreamNames,
 } from "./reader.ts";
 import { followLog } from "./subscription.ts";
-import type { BackendFlags, LogEnd, SnapshotRow, StoreBackend, StoredRecord } from "./backend.ts";
+import type { BackendFlags, LogEnd, SnapshotRow, StoreBackend } from "./backend.ts";
+import type { StoredRecord, SubtreeRow } from "./backend.ts";
 import type { JsonValue, RecordedEvent } from "./event.ts";
 import type {
   AppendRequest,
@@ -145,6 +146,10 @@ class Reader implements EventReader {
 
   consistencyProof(first: number, second?: number): Promise<readonly string[]> {
     return readConsistency(this.backend, first, second);
+  }
+
+  subtrees(level: number, from: number, to: number): Promise<readonly SubtreeRow[]> {
+    return this.backend.subtrees(level, from, to);
   }
 
   snapshot(

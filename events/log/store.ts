@@ -12,7 +12,7 @@
  * Source: DESIGN.md, The log.
  */
 import type { ExpectedVersion, JsonValue, NewEvent, RecordedEvent } from "./event.ts";
-import type { BackendFlags, LogEnd, SnapshotRow, StoredRecord } from "./backend.ts";
+import type { BackendFlags, LogEnd, SnapshotRow, StoredRecord, SubtreeRow } from "./backend.ts";
 import type { Upcast } from "./upcast.ts";
 
 /** Events for one stream, with the version that the stream must have. */
@@ -159,6 +159,11 @@ export interface EventReader {
   inclusionProof(position: number, size?: number): Promise<readonly string[]>;
   /** Proves that the first `first` records begin the first `second`. @default the end */
   consistencyProof(first: number, second?: number): Promise<readonly string[]>;
+  /**
+   * Stored subtrees of 256^level records with `from` <= index <= `to` (0-based), ascending, as they
+   * stand: for verification.
+   */
+  subtrees(level: number, from: number, to: number): Promise<readonly SubtreeRow[]>;
   /** The newest snapshot of `name` with this fold version at `position` or before. */
   snapshot(name: string, foldVersion: number, position?: number): Promise<SnapshotRow | undefined>;
   /** A projection's cursor and state. */
