@@ -1,19 +1,22 @@
 /**
  * The connection that reads use: its own, so that the writer never waits on a reader.
  *
- * A log that no process has open has no side files, and an SQLite reader would create them. So:
+ * A log that no process has open has no side files, and an SQLite reader would leave some. So:
  *
  * - side files there (a writer is alive, or one died): an ordinary read-only connection;
  * - no side files: the file is opened as immutable, and each query is checked before and after
  *   against the file's identity, size and time and against the birth of side files; if anything
- *   has moved, the connection is opened again and the query asked again.
+ *   has moved, the connection is opened again and the query asked again;
+ * - no side files, and the runtime cannot open a file as immutable (Deno, unless it was given all
+ *   permissions): a connection that may write but is told not to. It makes side files while it is
+ *   open and, unlike a read-only one, removes them when it closes.
  *
  * The check cannot be fooled by a writer that comes: before it changes the main file it creates
  * the side files, and after it has removed them the main file has changed.
  *
  * Called by `open.ts` and the backend.
  */
-import { existsSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { JoblogError } from "../../log/errors.ts";
 import type { SqlParameter } from "../sql/mod.ts";
 import { SqliteConnection, type SqliteRow } from "./connection.ts";
@@ -80,14 +83,38 @@ export class ReadSource {
     if (this.#connection !== undefined && this.#unchanged()) return this.#connection;
     this.#connection?.close();
     this.#connection = undefined;
-    const shared = existsSync(`${this.#path}-wal`);
-    this.#stillAs = shared ? undefined : this.#signature();
     try {
-      this.#connection = new SqliteConnection(this.#path, { readOnly: true, immutable: !shared });
+      this.#connection = existsSync(`${this.#path}-wal`) ? this.#shared() : this.#quiet();
     } catch (error) {
       throw readFailure("open log", this.#path, error);
     }
     return this.#connection;
+  }
+
+  #shared(): SqliteConnection {
+    this.#stillAs = undefined;
+    return new SqliteConnection(this.#path, { readOnly: true });
+  }
+
+  #quiet(): SqliteConnection {
+    this.#stillAs = this.#signature();
+    try {
+      return new SqliteConnection(this.#path, { readOnly: true, immutable: true });
+    } catch {
+      return this.#tidy();
+    }
+  }
+
+  #tidy(): SqliteConnection {
+    this.#stillAs = undefined;
+    try {
+      accessSync(this.#path, constants.W_OK);
+      const connection = new SqliteConnection(this.#path);
+      connection.exec("pragma query_only = on");
+      return connection;
+    } catch {
+      return this.#shared();
+    }
   }
 
   #unchanged(): boolean {
