@@ -150,7 +150,8 @@ function record(command: CreateCommand) {
 }
 
 function createAll(command: CreateCommand, position: number): CreateDecision {
-  const { plans, groupId } = command;
+  const { plans } = command;
+  const groupId = plans.length === 0 ? null : command.groupId;
   const drafts = groupId === null
     ? plans.map((plan) => new Draft(initialTxn(plan.runId, false), position))
     : [new Draft(initialTxn(groupId, true), position)];

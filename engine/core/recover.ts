@@ -3,13 +3,15 @@
  *
  * - With a recorded decision, every member is driven to its side.
  * - Without one, after finalization had begun, the group aborts.
- * - A resumable member that was running, paused or ready goes on; its status stays as it was.
+ * - A resumable member that was running, paused or ready goes on; its status stays as it was, and
+ *   so does a user's pause. Internal pauses end: who asked for them died with the process.
  * - Any other member that was still to run takes the legal path to aborting: paused -> running,
  *   standby -> ready, then aborting; created -> aborting. The group follows its rules.
  *
  * Source: DESIGN.md, The job machine, Group decision and Recovery.
  */
 import {
+  internalPauses,
   isCompletedStatus,
   type JobError,
   type JobState,
@@ -47,12 +49,20 @@ function recoverMember(draft: Draft, job: JobState, cannot: JobError | undefined
   const isAborted = job.isForceCancelled || draft.txn.decision !== null;
   if (!isAborted && job.isStarted && job.isResumable && cannot === undefined) {
     draft.onJob(runId, "JobRecovered", { action: "resumed", current });
-    return;
+    return dropInternalPauses(draft, runId);
   }
   draft.onJob(runId, "JobRecovered", { action: "failed", current: job.progress.current });
   if (isAborted && job.isStarted) endRun(draft, runId, undefined);
   else if (job.isStarted) endRun(draft, runId, cannot ?? ENGINE_STOPPED);
   else failUnstarted(draft, runId, cannot ?? ENGINE_STOPPED);
+}
+
+/** Who asked for an internal pause died with the process; nobody else would ever end it. */
+function dropInternalPauses(draft: Draft, runId: string): void {
+  const cause = draft.txn.position;
+  while (internalPauses(draft.job(runId)) > 0) {
+    draft.onJob(runId, "JobResumeRequested", { by: "internal" }, cause);
+  }
 }
 
 function failUnstarted(draft: Draft, runId: string, error: JobError): void {

@@ -2,18 +2,22 @@
  * What a job's runner and driver report, and what follows from it.
  *
  * Signals are commands of the engine to itself: they are never refused; one that no longer applies
- * (a pause point reached after the pause was withdrawn) simply has no effect.
+ * (a pause point reached after the pause was withdrawn, a callback that is not due) simply has no
+ * effect.
  *
  * Source: QEMU 7.2 job.c job_pause_point, job_transition_to_ready, job_exit; blockjob.c
  * block_job_error_action.
  */
 import {
+  acceptsVerb,
   errnoError,
   type ErrorAction,
   errorActionOf,
   type ErrorPolicy,
+  internalPauses,
   type IoOperation,
   ioStatusAfterStop,
+  isCompletedStatus,
   isOverStatus,
   type JobError,
   type JobState,
@@ -21,7 +25,15 @@ import {
   type TxnState,
 } from "../../events/job/mod.ts";
 import type { CallbackName, FaultedCallback } from "../../events/job/mod.ts";
-import { abortTxn, advance, cancelAsync, complete, updateResult } from "./converge.ts";
+import {
+  abortTxn,
+  advance,
+  cancelAsync,
+  complete,
+  dueWork,
+  isClosing,
+  updateResult,
+} from "./converge.ts";
 import { ACCEPTED, type Decision, Draft } from "./draft.ts";
 
 /** A report about one job. */
@@ -98,7 +110,8 @@ function apply(draft: Draft, job: JobState, signal: Signal): void {
     case "errorRaised":
       return raiseError(draft, job, signal);
     case "runReturned":
-      return endRun(draft, runId, signal.error);
+      if (!isCompletedStatus(job.status)) endRun(draft, runId, signal.error);
+      return;
     case "callbackReturned":
       return endCallback(draft, job, signal.callback, signal.error);
     case "faulted":
@@ -107,12 +120,13 @@ function apply(draft: Draft, job: JobState, signal: Signal): void {
         error: signal.error,
       });
     case "pauseRequested":
-      if (signal.by !== "internal" && job.isUserPaused) return;
-      return draft.onJob(runId, "JobPauseRequested", { by: signal.by });
+      return requestPause(draft, job, signal.by);
     case "resumeRequested":
-      return draft.onJob(runId, "JobResumeRequested", { by: "internal" });
+      if (internalPauses(job) > 0) draft.onJob(runId, "JobResumeRequested", { by: "internal" });
+      return;
     case "parked":
-      return draft.onJob(runId, "JobParked", {});
+      if (!isCompletedStatus(job.status)) draft.onJob(runId, "JobParked", {});
+      return;
     case "cancelled":
       return cancel(draft, job);
     case "dismissed":
@@ -121,8 +135,17 @@ function apply(draft: Draft, job: JobState, signal: Signal): void {
   }
 }
 
+/** A pause that sets the user's bit follows the verb's rules; an internal one ends with the job. */
+function requestPause(draft: Draft, job: JobState, by: PauseCause): void {
+  const applies = by === "internal"
+    ? !isOverStatus(job.status)
+    : acceptsVerb(job.status, "pause") && !job.isUserPaused;
+  if (applies) draft.onJob(job.runId, "JobPauseRequested", { by });
+}
+
+/** A closing sequence is past cancelling: its decision stands, and an abort has cancelled all. */
 function cancel(draft: Draft, job: JobState): void {
-  if (isOverStatus(job.status)) return;
+  if (isOverStatus(job.status) || isClosing(draft.txn)) return;
   cancelAsync(draft, job.runId, { force: true, by: "engine" });
   if (!job.isStarted) complete(draft, job.runId);
   else if (job.hasRunReturned) {
@@ -140,8 +163,9 @@ export function isPauseWanted(job: JobState): boolean {
 /** Leaves a pause: the only way out of paused and standby. */
 export function leavePausePoint(draft: Draft, job: JobState): void {
   if (job.status !== "paused" && job.status !== "standby") return;
-  const cause = Math.max(job.setBy.resume ?? 0, job.setBy.cancel ?? 0, job.setBy.complete ?? 0);
-  draft.onJob(job.runId, "JobResumed", {}, cause === 0 ? undefined : cause);
+  const cause = Math.max(job.setBy.resume ?? 0, job.setBy.cancel ?? 0);
+  const isSincePause = cause > (job.setBy.status ?? 0);
+  draft.onJob(job.runId, "JobResumed", {}, isSincePause ? cause : undefined);
 }
 
 function raiseError(
@@ -149,6 +173,7 @@ function raiseError(
   job: JobState,
   signal: Signal & { readonly kind: "errorRaised" },
 ): void {
+  if (isCompletedStatus(job.status)) return;
   const { operation, policy, error } = signal;
   const action = actionOf(signal);
   draft.onJob(job.runId, "IoErrorHandled", { operation, policy, action, error });
@@ -176,6 +201,8 @@ function endCallback(
   error: JobError | undefined,
 ): void {
   const { runId } = job;
+  const due = dueWork(draft.txn);
+  if (due?.kind !== "callback" || due.runId !== runId || due.callback !== callback) return;
   if (callback === "prepare") {
     const ret = error === undefined ? 0 : -error.number;
     draft.onJob(runId, "PrepareReturned", error === undefined ? { ret } : { ret, error });

@@ -27,18 +27,23 @@ export const ERRNOS: { readonly [name: string]: readonly [number, string] } = {
   EACCES: [13, "Permission denied"],
   EBUSY: [16, "Device or resource busy"],
   EEXIST: [17, "File exists"],
+  EXDEV: [18, "Invalid cross-device link"],
   ENODEV: [19, "No such device"],
   ENOTDIR: [20, "Not a directory"],
   EISDIR: [21, "Is a directory"],
   EINVAL: [22, "Invalid argument"],
   ENFILE: [23, "Too many open files in system"],
   EMFILE: [24, "Too many open files"],
+  ETXTBSY: [26, "Text file busy"],
   EFBIG: [27, "File too large"],
   ENOSPC: [28, "No space left on device"],
   EROFS: [30, "Read-only file system"],
   EPIPE: [32, "Broken pipe"],
   ERANGE: [34, "Numerical result out of range"],
   ENAMETOOLONG: [36, "File name too long"],
+  ENOSYS: [38, "Function not implemented"],
+  ENOTEMPTY: [39, "Directory not empty"],
+  ELOOP: [40, "Too many levels of symbolic links"],
   ENOTSUP: [95, "Operation not supported"],
   ECONNRESET: [104, "Connection reset by peer"],
   ESHUTDOWN: [108, "Cannot send after transport endpoint shutdown"],
@@ -62,7 +67,7 @@ const EIO: readonly [number, string] = [5, "Input/output error"];
  * ```
  */
 export function errnoError(errno: string, text?: string): JobError {
-  const entry = ERRNOS[errno];
+  const entry = isKnownErrno(errno) ? ERRNOS[errno] : undefined;
   const name = entry === undefined ? "EIO" : errno;
   const [number, standard] = entry ?? EIO;
   return { errno: name, number, text: text ?? standard };
@@ -77,16 +82,34 @@ export function errnoError(errno: string, text?: string): JobError {
  */
 export function jobErrorOf(thrown: unknown): JobError {
   const code = property(thrown, "code");
-  const known = typeof code === "string" && code in ERRNOS ? code : undefined;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const known = typeof code === "string" && isKnownErrno(code) ? code : undefined;
+  const message = messageOf(thrown);
   const isSystem = known !== undefined && property(thrown, "syscall") !== undefined;
   const text = isSystem || message === "" ? undefined : clean(message);
   return errnoError(known ?? "EIO", text);
 }
 
+/** Names such as `constructor` are no errnos. */
+function isKnownErrno(name: string): boolean {
+  return Object.hasOwn(ERRNOS, name);
+}
+
+/** Anything can be thrown, even what has no text; no error may come of that. */
+function messageOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return "";
+  }
+}
+
 function property(value: unknown, name: string): unknown {
   if (typeof value !== "object" || value === null) return undefined;
-  return (value as Record<string, unknown>)[name];
+  try {
+    return (value as Record<string, unknown>)[name];
+  } catch {
+    return undefined;
+  }
 }
 
 /** Records hold well-formed strings only, and an error text is no place for a megabyte. */

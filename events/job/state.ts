@@ -220,6 +220,11 @@ export function isCallbackDue(job: JobState, callback: CallbackName): boolean {
   return job.callbacks.includes(callback) && !job.closed.includes(callback);
 }
 
+/** Reasons to be paused that are neither the user's nor that of a job before its start. */
+export function internalPauses(job: JobState): number {
+  return job.pauseCount - (job.isUserPaused ? 1 : 0) - (job.isStarted ? 0 : 1);
+}
+
 /** The member with this run id. */
 export function memberOf(txn: TxnState, runId: string): JobState | undefined {
   return txn.jobs.find((job) => job.runId === runId);
