@@ -5,12 +5,13 @@
  *                                  appends one event and is answered by its position
  *     log_process.ts create PATH   creates logs PATH.1, PATH.2 ... for ever and prints each path
  *     log_process.ts append PATH   appends events for ever and prints each position once durable
+ *     log_process.ts locked PATH   opens for writing and prints the code of the refusal, or `open`
  */
 
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { openSqliteLog } from "../../../events/store/sqlite/mod.ts";
-import { batch, record } from "./log_folder.ts";
+import { batch, failure, record } from "./log_folder.ts";
 
 const [task = "", path = ""] = process.argv.slice(2);
 
@@ -47,7 +48,13 @@ async function append(): Promise<void> {
   }
 }
 
+async function locked(): Promise<void> {
+  const opening = openSqliteLog(path, { reserve: false });
+  await print(await failure(opening).then((error) => error.code, () => "open"));
+}
+
 if (task === "hold") await hold();
 else if (task === "create") await create();
 else if (task === "append") await append();
+else if (task === "locked") await locked();
 else throw new Error(`Cannot run task "${task}": unknown`);

@@ -140,7 +140,9 @@ describe("openSqliteLog()", () => {
     await made();
     alter("alter table commands rename to orders");
     assertEquals(await codes(), ["logDamaged", "logDamaged"]);
-    alter("alter table orders rename to commands; update meta set value = '' where name = 'log_id'");
+    alter(
+      "alter table orders rename to commands; update meta set value = '' where name = 'log_id'",
+    );
     assertEquals(await codes(), ["logDamaged", "logDamaged"]);
   });
 

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { writerIsAlive } from "../../../events/store/sqlite/mod.ts";
-import { spawnRuntime, type SpawnedScript } from "../../support/spawn_runtime.ts";
+import { type SpawnedScript, spawnRuntime } from "../../support/spawn_runtime.ts";
 import { batch, failure, LogFolder, record } from "./log_folder.ts";
 
 const SCRIPT = fileURLToPath(new URL("./log_process.ts", import.meta.url));
