@@ -25,6 +25,8 @@ import type { JsonObject, JsonValue } from "../../events/log/event.ts";
 import type { ErrorAction, ErrorPolicy, IoOperation } from "../../events/job/error_policy.ts";
 import type { JobState } from "../../events/job/state.ts";
 
+export type { JsonObject, JsonValue } from "../../events/log/event.ts";
+
 /** What is recorded about one unit of work. */
 export interface DriverStep {
   /**

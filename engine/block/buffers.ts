@@ -1,0 +1,37 @@
+/**
+ * Buffers of one size, used again and again, so that copying makes no garbage.
+ *
+ * A buffer belongs to whoever took it until it is given back; its contents are whatever was left
+ * in it.
+ */
+export class BufferPool {
+  readonly #free: Uint8Array[] = [];
+  readonly #sizeBytes: number;
+  readonly #keptMax: number;
+
+  /**
+   * @param sizeBytes size of every buffer
+   * @param keptMax how many unused ones are kept; more are left to the garbage collector
+   */
+  constructor(sizeBytes: number, keptMax: number) {
+    this.#sizeBytes = sizeBytes;
+    this.#keptMax = keptMax;
+  }
+
+  /** Size of every buffer in bytes. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** Hands out a buffer. */
+  take(): Uint8Array {
+    return this.#free.pop() ?? new Uint8Array(this.#sizeBytes);
+  }
+
+  /** Takes a buffer back. No access to it may be in flight. */
+  give(buffer: Uint8Array): void {
+    if (buffer.byteLength === this.#sizeBytes && this.#free.length < this.#keptMax) {
+      this.#free.push(buffer);
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The two images of a backup: how they are opened, and which pairs are refused.
+ *
+ * Opening destroys nothing: a target that is to be emptied is emptied by `run`, as an announced
+ * act, and a file that was made for a job that never ran is removed again.
+ */
+
+import { JoblogError } from "../../../events/log/errors.ts";
+import { FileNode } from "../../block/file_node.ts";
+import type { BlockNode } from "../../block/node.ts";
+import type { OpenContext } from "../driver.ts";
+import type { BackupParameters } from "./parameters.ts";
+
+/** An opened target. */
+export interface OpenedTarget {
+  /** The node that is written. */
+  readonly node: BlockNode;
+  /** True if opening made the file; it has no bytes yet. */
+  readonly isCreated: boolean;
+  /** True if its size can be changed. */
+  readonly isResizable: boolean;
+  /** Removes the file if opening made it. */
+  removeCreated(): Promise<void>;
+}
+
+/** How a backup opens its images; tests put faults in here. */
+export interface ImageOpener {
+  /** Opens the source for reading. */
+  openSource(path: string, folder: string): Promise<BlockNode>;
+  /** Opens the target for writing; makes it if it may and if it is not there. */
+  openTarget(path: string, folder: string, mayCreate: boolean): Promise<OpenedTarget>;
+}
+
+/** Opens raw files and block devices. */
+export const FILE_OPENER: ImageOpener = {
+  openSource: (path, folder) => FileNode.open(path, { folder, readOnly: true }),
+  async openTarget(path, folder, mayCreate) {
+    const node = await FileNode.open(path, { folder, create: mayCreate ? "ifMissing" : "never" });
+    return {
+      node,
+      isCreated: node.isCreated,
+      isResizable: !node.isDevice,
+      removeCreated: () => node.removeCreated(),
+    };
+  },
+};
+
+/** Both images, opened and fit for each other. */
+export interface BackupImages {
+  /** What is copied. */
+  readonly source: BlockNode;
+  /** What it is copied to. */
+  readonly target: OpenedTarget;
+}
+
+/** Sizes that differ. Source: QEMU 7.2 blockdev.c, the text of a refused backup. */
+function checkTarget(
+  source: BlockNode,
+  target: OpenedTarget,
+  mode: BackupParameters["mode"],
+  isRecovery: boolean,
+): void {
+  const { node } = target;
+  if (source.identity === node.identity) {
+    throw new JoblogError("invalidParameter", "Source and target cannot be the same", {
+      subject: "target",
+      actual: node.name,
+    });
+  }
+  // A job may have died between making its target and giving it its size.
+  const mayGrow = node.size === 0 && target.isResizable && mode !== "existing";
+  if (mode === undefined && !isRecovery && node.size > 0) {
+    throw new JoblogError("invalidParameter", `Cannot back up to "${node.name}": it is not empty`, {
+      subject: "target",
+      expected: "no such file, or an empty one",
+      actual: `${node.size} bytes`,
+      hint: 'To overwrite it, give the mode "existing".',
+    });
+  }
+  if (mode === "absolute-paths" && target.isResizable && !isRecovery) return;
+  if (node.size === source.size || mayGrow) return;
+  throw new JoblogError("invalidParameter", "Source and target image have different sizes", {
+    subject: "target",
+    expected: source.size,
+    actual: node.size,
+  });
+}
+
+/**
+ * Opens both images and checks that they may be a source and a target.
+ *
+ * @throws {BlockError} with the errno when one cannot be opened
+ * @throws {JoblogError} code "invalidParameter" when both are the same, the target is not empty
+ * and the mode does not say that it may be, or the sizes differ
+ */
+export async function openImages(
+  parameters: BackupParameters,
+  context: OpenContext,
+  opener: ImageOpener,
+): Promise<BackupImages> {
+  const { baseFolder, isRecovery } = context;
+  const source = await opener.openSource(parameters.source, baseFolder);
+  let target: OpenedTarget | undefined;
+  try {
+    const mayCreate = parameters.mode !== "existing";
+    target = await opener.openTarget(parameters.target, baseFolder, mayCreate);
+    checkTarget(source, target, parameters.mode, isRecovery);
+    return { source, target };
+  } catch (error) {
+    await target?.removeCreated();
+    await target?.node.close();
+    await source.close();
+    throw error;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The parameters of a backup: names as on QEMU's wire, checked and completed.
+ *
+ * Source: QEMU 7.2 qapi BackupCommon; blockdev.c do_backup_common; texts of the QAPI visitors.
+ */
+
+import { JoblogError } from "../../../events/log/errors.ts";
+import type { ErrorPolicy } from "../../../events/job/error_policy.ts";
+import type { JsonObject, JsonValue } from "../driver.ts";
+
+/** Unit of work and of progress: 64 KiB. Source: QEMU 7.2 block/block-copy.c. */
+export const BACKUP_CLUSTER = 65_536;
+
+/** What one task copies at most: 1 MiB. Source: QEMU 7.2 block/block-copy.c. */
+export const BACKUP_CHUNK = 1_048_576;
+
+/**
+ * Tasks in flight unless told otherwise.
+ *
+ * Differs from QEMU: 4 instead of 64. Two local files get no faster from more than 4 ranges of
+ * 1 MiB, while each keeps a buffer and delays a pause.
+ */
+export const BACKUP_WORKERS = 4;
+
+/** Most tasks that are ever in flight; a larger `max-workers` is accepted and counts as this. */
+export const BACKUP_WORKERS_MAX = 64;
+
+/**
+ * How the target comes to be.
+ *
+ * `existing`: it is there and has the source's size; all of it is overwritten. `absolute-paths`:
+ * it is made, and emptied first if it is there.
+ */
+export type BackupMode = "existing" | "absolute-paths";
+
+/** The parameters of a backup as they are recorded. */
+export type BackupParameters = {
+  /** Path of the image that is copied; relative to the base folder. */
+  readonly source: string;
+  /** Path of the copy; relative to the base folder. */
+  readonly target: string;
+  /** What is copied: everything. @default "full" */
+  readonly sync: "full";
+  /** How the target comes to be; absent: it is made, or is there and empty. */
+  readonly mode?: BackupMode;
+  /** What is done when reading the source fails. @default "report" */
+  readonly "on-source-error": ErrorPolicy;
+  /** What is done when writing the target fails. @default "report" */
+  readonly "on-target-error": ErrorPolicy;
+  /** Tasks in flight, 1 to 2147483647. @default 4 */
+  readonly "max-workers": number;
+  /** Bytes of one task at most; 0 = no limit beyond 1 MiB. @default 0 */
+  readonly "max-chunk": number;
+};
+
+/** Complete at compile time: a new policy without a row here does not compile. */
+const POLICIES: { readonly [P in ErrorPolicy]: true } = {
+  report: true,
+  ignore: true,
+  stop: true,
+  enospc: true,
+  auto: true,
+};
+
+const KNOWN: { readonly [name in keyof Required<BackupParameters>]: true } = {
+  source: true,
+  target: true,
+  sync: true,
+  mode: true,
+  "on-source-error": true,
+  "on-target-error": true,
+  "max-workers": true,
+  "max-chunk": true,
+};
+
+function refuse(name: string, message: string, found?: JsonValue, hint?: string): never {
+  throw new JoblogError("invalidParameter", message, {
+    subject: name,
+    ...(found === undefined ? {} : { actual: JSON.stringify(found) }),
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+function textOf(input: JsonObject, name: string): string | undefined {
+  const value = input[name];
+  if (value === undefined) return undefined;
+  if (typeof value === "string") return value;
+  return refuse(name, `Invalid parameter type for '${name}', expected: string`, value);
+}
+
+function pathOf(input: JsonObject, name: string): string {
+  const value = textOf(input, name);
+  if (value === undefined) return refuse(name, `Parameter '${name}' is missing`);
+  if (value !== "" && !value.includes("\0")) return value;
+  return refuse(name, `Parameter '${name}' must be the path of a file`, value);
+}
+
+function integerOf(input: JsonObject, name: string, fallback: number): number {
+  const value = input[name];
+  if (value === undefined) return fallback;
+  if (Number.isSafeInteger(value)) return Number(value);
+  return refuse(name, `Invalid parameter type for '${name}', expected: integer`, value);
+}
+
+function policyOf(input: JsonObject, name: string): ErrorPolicy {
+  const value = textOf(input, name) ?? "report";
+  if (Object.hasOwn(POLICIES, value)) return value as ErrorPolicy;
+  const hint = `Choose one of: ${Object.keys(POLICIES).join(", ")}.`;
+  return refuse(name, `Parameter '${name}' does not accept value '${value}'`, value, hint);
+}
+
+function syncOf(input: JsonObject): "full" {
+  const value = textOf(input, "sync") ?? "full";
+  if (value === "full") return value;
+  const hint = 'Supported: "full".';
+  return refuse("sync", `Parameter 'sync' does not accept value '${value}'`, value, hint);
+}
+
+function modeOf(input: JsonObject): BackupMode | undefined {
+  const value = textOf(input, "mode");
+  if (value === undefined || value === "existing" || value === "absolute-paths") return value;
+  const hint = "Choose one of: existing, absolute-paths.";
+  return refuse("mode", `Parameter 'mode' does not accept value '${value}'`, value, hint);
+}
+
+function workersOf(input: JsonObject): number {
+  const value = integerOf(input, "max-workers", BACKUP_WORKERS);
+  if (value >= 1 && value <= 2_147_483_647) return value;
+  return refuse("max-workers", "max-workers must be between 1 and 2147483647", value);
+}
+
+function chunkOf(input: JsonObject): number {
+  const value = integerOf(input, "max-chunk", 0);
+  if (value < 0) {
+    const text = "max-chunk must be zero (which means no limit) or positive";
+    return refuse("max-chunk", text, value);
+  }
+  if (value === 0 || value >= BACKUP_CLUSTER) return value;
+  const cluster = `backup cluster size (${BACKUP_CLUSTER})`;
+  return refuse("max-chunk", `Required max-chunk (${value}) is less than ${cluster}`, value);
+}
+
+/**
+ * Checks a backup's parameters and fills in defaults.
+ *
+ * Checks run in this order: paths, sync, mode, policies, max-workers, max-chunk, unknown names; the
+ * first that fails is reported.
+ *
+ * @throws {JoblogError} code "invalidParameter"; `subject` is the parameter's name
+ */
+export function backupParameters(input: JsonObject): BackupParameters {
+  const mode = modeOf(input);
+  const checked: BackupParameters = {
+    source: pathOf(input, "source"),
+    target: pathOf(input, "target"),
+    sync: syncOf(input),
+    ...(mode === undefined ? {} : { mode }),
+    "on-source-error": policyOf(input, "on-source-error"),
+    "on-target-error": policyOf(input, "on-target-error"),
+    "max-workers": workersOf(input),
+    "max-chunk": chunkOf(input),
+  };
+  for (const name of Object.keys(input)) {
+    if (Object.hasOwn(KNOWN, name) || input[name] === undefined) continue;
+    const hint = `Known: ${Object.keys(KNOWN).join(", ")}.`;
+    refuse(name, `Parameter '${name}' is unexpected`, input[name], hint);
+  }
+  return checked;
+}
+
+/** How many bytes one task copies at most: whole clusters. */
+export function chunkBytes(parameters: BackupParameters): number {
+  const limit = parameters["max-chunk"];
+  if (limit === 0 || limit >= BACKUP_CHUNK) return BACKUP_CHUNK;
+  return limit - limit % BACKUP_CLUSTER;
+}
+
+/** How many tasks are in flight at most. */
+export function workerCount(parameters: BackupParameters): number {
+  return Math.min(parameters["max-workers"], BACKUP_WORKERS_MAX);
+}
