@@ -1,0 +1,218 @@
+/**
+ * What the ways in answer: plain data, with the process behind a status always beside it.
+ */
+import { z } from "zod";
+import { instant, type Plain, position, wholeNumber } from "./values.ts";
+
+/** Whether a live process stands behind what is told. */
+export const WriterView = z.object({
+  isAlive: z.boolean().describe("True if a live process holds the log for writing"),
+  isRunning: z.boolean().describe("True if that process runs jobs; false: it takes verbs only"),
+  since: instant.nullable().describe(
+    "Alive: since it opened the log. Not alive: since when none does. null: there never was one",
+  ),
+  pid: wholeNumber.nullable().describe("Process id of the newest writer"),
+}).meta({ id: "WriterView", description: "The process that writes the log" });
+
+/** An error of a job. */
+export const JobErrorView = z.object({
+  errno: z.string(),
+  number: wholeNumber,
+  text: z.string(),
+}).meta({ id: "JobErrorView", description: "Name, number and text of an errno" });
+
+/** One job. */
+export const JobView = z.object({
+  id: z.string().nullable().describe("The id that users chose; null = internal job"),
+  runId: z.string().describe("UUIDv7 of this life of the id"),
+  type: z.string(),
+  txnId: z.string().describe("Its transaction; equals runId for a lone job"),
+  status: z.string(),
+  statusAt: instant.describe("Since when, in ms since 1970 UTC"),
+  createdAt: instant,
+  verbs: z.array(z.string()).describe("Verbs that this status accepts"),
+  parameters: z.record(z.string(), z.unknown()),
+  speed: wholeNumber.describe("Bytes per second; 0 = unlimited"),
+  autoFinalize: z.boolean(),
+  autoDismiss: z.boolean(),
+  isResumable: z.boolean().describe("True if it can outlive its process"),
+  isUserPaused: z.boolean(),
+  pauseCount: wholeNumber,
+  isCancelRequested: z.boolean(),
+  isForceCancelled: z.boolean(),
+  isCompleteRequested: z.boolean(),
+  ioStatus: z.string(),
+  progress: z.object({ current: wholeNumber, total: wholeNumber }),
+  checkpoint: z.object({ position, current: wholeNumber }).nullable(),
+  outcome: z.string().nullable().describe("completed or cancelled; null before it concluded"),
+  ret: wholeNumber.describe("0, or a negative errno"),
+  error: JobErrorView.nullable(),
+  stepCount: wholeNumber,
+  version: wholeNumber.describe("Number of events in the job's stream"),
+  position: position.describe("Position of its last event"),
+  setBy: z.record(z.string(), position).describe("Per explained field, the position that set it"),
+}).meta({ id: "JobView", description: "Everything that is true of one job" });
+
+const around = {
+  position: position.describe("The position that this is true of"),
+  writer: WriterView,
+};
+
+/** One job, and the process behind it. */
+export const JobReply = z.object({ job: JobView, ...around }).meta({ id: "JobReply" });
+
+/** A list of jobs, newest first. */
+export const JobsReply = z.object({ jobs: z.array(JobView), ...around }).meta({ id: "JobsReply" });
+
+/** A transaction with its members, oldest first. */
+export const TxnReply = z.object({
+  txn: z.object({
+    txnId: z.string(),
+    isGroup: z.boolean().describe("True if its jobs end together"),
+    phase: z.string().describe("running, held, preparing, committing, aborting or concluded"),
+    blockers: z.array(z.string()).describe("What it waits for, in words"),
+    decision: z.object({
+      decision: z.string(),
+      trigger: z.string().nullable(),
+      position,
+    }).nullable(),
+    jobs: z.array(JobView),
+  }),
+  ...around,
+}).meta({ id: "TxnReply" });
+
+/** What was created. */
+export const CreatedReply = z.object({
+  txnId: z.string().nullable().describe("The group; null = each job is on its own"),
+  jobs: z.array(JobView),
+  ...around,
+}).meta({ id: "CreatedReply" });
+
+/** What a verb left behind. */
+export const VerbReply = z.object({
+  verb: z.string(),
+  job: JobView.nullable().describe("The job after the verb; null if it is gone from the list"),
+  ...around,
+}).meta({ id: "VerbReply" });
+
+/** One event, as it stands in the log. */
+export const EventView = z.object({
+  position,
+  stream: z.string(),
+  version: wholeNumber,
+  type: z.string(),
+  schema: wholeNumber,
+  time: instant,
+  data: z.record(z.string(), z.unknown()),
+  metadata: z.object({
+    actor: z.string(),
+    via: z.string(),
+    correlationId: z.string().optional(),
+    causationId: z.string().optional(),
+    commandId: z.string().optional(),
+  }),
+}).meta({ id: "EventView", description: "One event, as it stands in the log" });
+
+/** A page of events. */
+export const EventsReply = z.object({
+  events: z.array(EventView),
+  next: z.string().nullable().describe("Token of the next page; null = no more for now"),
+  position: position.describe("End of the log"),
+}).meta({ id: "EventsReply" });
+
+/** How a job came to where it is. */
+export const TimelineReply = z.object({
+  id: z.string().nullable(),
+  runId: z.string(),
+  entries: z.array(z.object({
+    status: z.string(),
+    since: instant,
+    position,
+    actor: z.string(),
+    via: z.string(),
+    why: z.string(),
+  })),
+  ...around,
+}).meta({ id: "TimelineReply" });
+
+/** Why a field has its value. */
+export const WhyReply = z.object({
+  id: z.string().nullable(),
+  runId: z.string(),
+  field: z.string(),
+  value: z.unknown(),
+  event: EventView.nullable().describe("The event that set it; null = still as at creation"),
+  cause: EventView.nullable().describe("The command or event that brought that event about"),
+  text: z.string(),
+  ...around,
+}).meta({ id: "WhyReply" });
+
+/** What the verifier says. */
+export const VerifyReply = z.object({
+  isValid: z.boolean(),
+  size: wholeNumber.describe("Records that were verified"),
+  root: z.string().describe("Root of the Merkle tree over them: 64 hex digits"),
+  fault: z.object({
+    code: z.string(),
+    position: position.nullable(),
+    text: z.string(),
+  }).nullable().describe("The first fault"),
+}).meta({ id: "VerifyReply" });
+
+/** What a log is and holds. */
+export const LogReply = z.object({
+  logId: z.string().describe("Random name of the log: 32 hex digits"),
+  time: instant.describe("Of the last event"),
+  sizeBytes: wholeNumber.describe("Bytes on disk"),
+  root: z.string().describe("Root of the Merkle tree: 64 hex digits"),
+  statistics: z.record(z.string(), z.unknown()),
+  ...around,
+}).meta({ id: "LogReply" });
+
+/** Sign of life. */
+export const HealthReply = z.object({
+  isHealthy: z.boolean(),
+  position,
+}).meta({ id: "HealthReply" });
+
+/** An error, after RFC 9457. */
+export const Problem = z.object({
+  type: z.string().describe("urn:joblog:error:<code>"),
+  title: z.string(),
+  status: wholeNumber,
+  detail: z.string(),
+  code: z.string(),
+  subject: z.string().optional(),
+  expected: z.union([z.string(), z.number()]).optional(),
+  actual: z.union([z.string(), z.number()]).optional(),
+  hint: z.string().optional(),
+}).meta({ id: "Problem", description: "An error, after RFC 9457" });
+
+/** See {@linkcode WriterView}. */
+export type WriterViewValue = Plain<z.infer<typeof WriterView>>;
+/** See {@linkcode JobView}. */
+export type JobViewValue = Plain<z.infer<typeof JobView>>;
+/** See {@linkcode JobReply}. */
+export type JobReplyValue = Plain<z.infer<typeof JobReply>>;
+/** See {@linkcode JobsReply}. */
+export type JobsReplyValue = Plain<z.infer<typeof JobsReply>>;
+/** See {@linkcode TxnReply}. */
+export type TxnReplyValue = Plain<z.infer<typeof TxnReply>>;
+/** See {@linkcode CreatedReply}. */
+export type CreatedReplyValue = Plain<z.infer<typeof CreatedReply>>;
+/** See {@linkcode VerbReply}. */
+export type VerbReplyValue = Plain<z.infer<typeof VerbReply>>;
+/** See {@linkcode EventView}. */
+export type EventViewValue = Plain<z.infer<typeof EventView>>;
+/** See {@linkcode EventsReply}. */
+export type EventsReplyValue = Plain<z.infer<typeof EventsReply>>;
+/** See {@linkcode TimelineReply}. */
+export type TimelineReplyValue = Plain<z.infer<typeof TimelineReply>>;
+/** See {@linkcode WhyReply}. */
+export type WhyReplyValue = Plain<z.infer<typeof WhyReply>>;
+/** See {@linkcode VerifyReply}. */
+export type VerifyReplyValue = Plain<z.infer<typeof VerifyReply>>;
+/** See {@linkcode LogReply}. */
+export type LogReplyValue = Plain<z.infer<typeof LogReply>>;
+/** See {@linkcode Problem}. */
+export type ProblemValue = Plain<z.infer<typeof Problem>>;
