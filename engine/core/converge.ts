@@ -152,9 +152,9 @@ function conclude(draft: Draft): void {
  * @returns undefined when the transaction waits for nothing but commands and running members
  */
 export function dueWork(txn: TxnState): DueWork | undefined {
+  if (txn.decision === null && !txn.isFinalizing) return undefined;
   const newestFirst = txn.jobs.toReversed();
   if (txn.decision === null) {
-    if (!txn.isFinalizing) return undefined;
     const job = newestFirst.find((member) => isCallbackDue(member, "prepare"));
     return job && { kind: "callback", runId: job.runId, callback: "prepare" };
   }

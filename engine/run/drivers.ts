@@ -1,0 +1,87 @@
+/**
+ * Opens and closes drivers, for new jobs and for jobs of an earlier process.
+ */
+import type { JsonObject } from "../../events/log/event.ts";
+import {
+  type CallbackName,
+  type JobError,
+  jobErrorOf,
+  type JobState,
+} from "../../events/job/mod.ts";
+import type { Driver, DriverJob } from "../drivers/driver.ts";
+import type { LiveDriver } from "./entry.ts";
+
+/** What the opening of drivers needs. */
+export interface DriverPlace {
+  /** Kinds of jobs. */
+  readonly drivers: { get(type: string): Driver };
+  /** Folder against which relative file names resolve. */
+  readonly baseFolder: string;
+}
+
+const CALLBACKS: readonly CallbackName[] = ["complete", "prepare", "commit", "abort", "clean"];
+
+/** A driver that was opened for a new job. */
+export interface OpenedJob {
+  /** Checked parameters. */
+  readonly parameters: JsonObject;
+  /** The driver's callbacks. */
+  readonly driver: DriverJob;
+  /** Their names. */
+  readonly callbacks: readonly CallbackName[];
+  /** True if it can go on from a checkpoint. */
+  readonly isResumable: boolean;
+}
+
+/** Opens and closes drivers. */
+export class Drivers {
+  readonly #place: DriverPlace;
+
+  /** @param place kinds of jobs and the base folder */
+  constructor(place: DriverPlace) {
+    this.#place = place;
+  }
+
+  /**
+   * Checks the parameters of a new job and opens its driver.
+   *
+   * @throws {JoblogError} code "unknownJobType" when no driver has this type
+   * @throws {JoblogError} code "invalidParameter" when the driver refuses the parameters
+   * @throws whatever the driver's `open` rejects with
+   */
+  async open(type: string, input: JsonObject): Promise<OpenedJob> {
+    const driver = this.#place.drivers.get(type);
+    const parameters = driver.parameters(input);
+    const opened = await driver.open(parameters, this.#context(false));
+    const callbacks = CALLBACKS.filter((name) => opened[name] !== undefined);
+    return { parameters, driver: opened, callbacks, isResumable: driver.isResumable === true };
+  }
+
+  /** Opens the driver of a job that an earlier process left. */
+  async reopen(job: JobState): Promise<DriverJob> {
+    return await this.#place.drivers.get(job.type).open(job.parameters, this.#context(true));
+  }
+
+  /** Opens a job's driver unless it is open. */
+  async ensure(live: LiveDriver, job: JobState): Promise<DriverJob> {
+    live.driver ??= await this.reopen(job);
+    return live.driver;
+  }
+
+  /** Closes a job's driver, once its run has ended. Safe to call twice. */
+  async close(live: LiveDriver | undefined): Promise<void> {
+    const driver = live?.driver;
+    if (live === undefined || driver === undefined) return;
+    delete live.driver;
+    await driver.close?.();
+  }
+
+  /** Any thrown value as an error with an errno. */
+  errorOf(thrown: unknown): JobError {
+    return jobErrorOf(thrown);
+  }
+
+  #context(isRecovery: boolean) {
+    return { isRecovery, baseFolder: this.#place.baseFolder };
+  }
+}

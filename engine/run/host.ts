@@ -1,0 +1,20 @@
+/**
+ * What the live half of a job asks of the engine.
+ */
+import type { JsonValue } from "../../events/log/event.ts";
+import type { JobState } from "../../events/job/mod.ts";
+import type { Signal } from "../core/signals.ts";
+import type { IrreversibleAct } from "../drivers/driver.ts";
+import type { StepSink } from "./steps.ts";
+
+/** The engine as one job's runner sees it. Every promise resolves when its events are durable. */
+export interface RunnerHost extends StepSink {
+  /** The job's durable state. */
+  job(): JobState;
+  /** Decides a signal. */
+  signal(signal: Signal): Promise<void>;
+  /** Records a checkpoint. */
+  writeCheckpoint(resumeFrom: JsonValue): Promise<void>;
+  /** Announces or confirms an irreversible act. */
+  writeAct(type: "ActAnnounced" | "ActConfirmed", act: IrreversibleAct): Promise<void>;
+}

@@ -1,0 +1,182 @@
+/**
+ * Jobs as objects: the engine's public face in TypeScript.
+ *
+ * Everything that can be read here is durable. A refused command rejects with a `JoblogError` whose
+ * `code` is a `RefusalCode`, and stands in the log.
+ */
+import type { EventReader, SubscribeOptions, Subscription } from "../../events/log/store.ts";
+import type { JobState, TxnState } from "../../events/job/mod.ts";
+import { isInternal, memberOf } from "../../events/job/mod.ts";
+import { closeEngine, type CloseMode } from "./close.ts";
+import {
+  type CommandContext,
+  Commands,
+  type CompletionMode,
+  type JobRequest,
+  type Verb,
+  type VerbArguments,
+} from "./commands.ts";
+import { Engine, type EngineOptions } from "./engine.ts";
+import { Job } from "./job.ts";
+import { recover } from "./recovery.ts";
+
+/** What an engine is opened with. */
+export interface JoblogOptions extends EngineOptions {
+  /** Who asks when a command does not say. @default "local" */
+  readonly actor?: string;
+}
+
+/** Several jobs that were made together. */
+export interface Transaction {
+  /** The group that they end in; null when each ends on its own. */
+  readonly txnId: string | null;
+  /** The jobs, in the order of the requests. */
+  readonly jobs: readonly Job[];
+}
+
+/** A running engine over one log. */
+export class Joblog {
+  readonly #engine: Engine;
+  readonly #commands: Commands;
+  readonly #objects = new Map<string, Job>();
+  #closed: Promise<void> | undefined;
+
+  private constructor(engine: Engine, actor: string) {
+    this.#engine = engine;
+    this.#commands = new Commands(engine, actor);
+  }
+
+  /**
+   * Opens an engine over a log and takes up what an earlier process left unfinished.
+   *
+   * @throws {JoblogError} code "unknownEvent" when the log has events of a newer version
+   */
+  static async open(options: JoblogOptions): Promise<Joblog> {
+    const engine = new Engine(options);
+    await recover(engine);
+    return new Joblog(engine, options.actor ?? "local");
+  }
+
+  /** The log, for reading. */
+  get reader(): EventReader {
+    return this.#engine.options.store;
+  }
+
+  /** True if this process runs jobs; false = it takes verbs only. */
+  get isRunning(): boolean {
+    return this.#engine.isRunning;
+  }
+
+  /** Why the engine stopped taking commands, if a commit failed. */
+  get failure(): Error | undefined {
+    return this.#engine.failure;
+  }
+
+  /** The kinds of jobs that can be created. */
+  get driverTypes(): readonly { readonly type: string; readonly summary: string }[] {
+    const { drivers } = this.#engine.options;
+    return drivers.types.map((type) => ({ type, summary: drivers.get(type).summary }));
+  }
+
+  /**
+   * Creates a job and starts it. Resolves when both are durable.
+   *
+   * @throws {JoblogError} code "unknownJobType", "invalidParameter", "openFailed" or a driver's own,
+   * then "jobIdRequired", "invalidJobId", "duplicateJobId", then "invalidSpeed"
+   */
+  async start(request: JobRequest, context: CommandContext = {}): Promise<Job> {
+    return await this.#create(request, true, context);
+  }
+
+  /** Creates a job and leaves it in created, until its `start`. Errors as for `start`. */
+  async create(request: JobRequest, context: CommandContext = {}): Promise<Job> {
+    return await this.#create(request, false, context);
+  }
+
+  async #create(request: JobRequest, isStarted: boolean, context: CommandContext): Promise<Job> {
+    const options = { verb: "create", mode: "individual", isStarted } as const;
+    const { runIds } = await this.#commands.create([request], options, context);
+    return await this.#jobOf(runIds[0]!);
+  }
+
+  /**
+   * Creates and starts several jobs at once: all of them or none.
+   *
+   * `grouped`: they succeed together, or fail and are cancelled together. `individual`: they share
+   * only their start. If one cannot be created, those before it are undone, and the error is its.
+   */
+  async transaction(
+    requests: readonly JobRequest[],
+    options: { readonly completionMode?: CompletionMode; readonly isStarted?: boolean } = {},
+    context: CommandContext = {},
+  ): Promise<Transaction> {
+    const mode = options.completionMode ?? "individual";
+    const create = { verb: "transaction", mode, isStarted: options.isStarted !== false } as const;
+    const { groupId, runIds } = await this.#commands.create(requests, create, context);
+    const jobs = await Promise.all(runIds.map((runId) => this.#jobOf(runId)));
+    return { txnId: groupId, jobs };
+  }
+
+  /**
+   * Sends a verb to the job that holds an id. Resolves when its answer is durable.
+   *
+   * @throws {JoblogError} code "unknownJob", or the verb's refusal in the order of its checks
+   */
+  verb(
+    id: string,
+    verb: Verb,
+    args: VerbArguments = {},
+    context: CommandContext = {},
+  ): Promise<void> {
+    return this.#commands.verb({ id }, verb, args, context);
+  }
+
+  /** Jobs that are not dismissed, newest first; internal ones are left out. */
+  jobs(): readonly JobState[] {
+    return this.#engine.ledger.jobs().filter((job) => !isInternal(job) && job.status !== "null");
+  }
+
+  /** The job that holds an id; undefined if none does. */
+  job(id: string): Job | undefined {
+    const { ledger } = this.#engine;
+    const runId = ledger.runOf(id);
+    const entry = runId === undefined ? undefined : ledger.entryOfRun(runId);
+    const state = entry && memberOf(entry.durable, runId!);
+    return state && this.#object(state);
+  }
+
+  /** An unfinished transaction; a lone job's id is its run id. Finished ones are in the log. */
+  txn(txnId: string): TxnState | undefined {
+    return this.#engine.ledger.entry(txnId)?.durable;
+  }
+
+  /** Follows the log. */
+  events(options: SubscribeOptions = {}): Subscription {
+    return this.#engine.options.store.subscribe(options);
+  }
+
+  /** Ends all jobs as `jobs` says, flushes and closes the log. Safe to call twice. */
+  close(options: { readonly jobs?: CloseMode } = {}): Promise<void> {
+    this.#closed ??= closeEngine(this.#engine, options.jobs ?? "park");
+    return this.#closed;
+  }
+
+  /** Closes with the default mode. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #jobOf(runId: string): Promise<Job> {
+    return this.#object(await Job.find(this.#engine, runId));
+  }
+
+  /** One object per life while it lasts, so that looking a job up leaves nothing behind. */
+  #object(state: JobState): Job {
+    const { runId } = state;
+    const known = this.#objects.get(runId);
+    if (known !== undefined) return known;
+    const job = new Job(this.#engine, this.#commands, state, () => this.#objects.delete(runId));
+    if (state.status !== "null") this.#objects.set(runId, job);
+    return job;
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * The one place of the engine that appends: decided events in, head and durable state out.
+ *
+ * - `append` is synchronous up to the head: the next decision sees what this one did.
+ * - Durable changes are told in log order, each exactly once, before the append's promise resolves.
+ * - After a failed commit the head is void: nobody was told anything, and nothing goes on.
+ *
+ * Called by the engine's other parts only.
+ */
+import type { EventMetadata, NewEvent, RecordedEvent } from "../../events/log/event.ts";
+import type { EventStore, PendingAppend, StreamAppend } from "../../events/log/store.ts";
+import {
+  EVENT_SCHEMAS,
+  evolveTxn,
+  initialTxn,
+  type JobEvent,
+  type JobState,
+  memberOf,
+  runIdOfStream,
+  type TxnState,
+} from "../../events/job/mod.ts";
+import type { DecidedEvent } from "../core/draft.ts";
+import { isFinished } from "./directory.ts";
+import { TxnEntry } from "./entry.ts";
+
+/** What is told about one durable event of a transaction. */
+export type DurableListener = (
+  entry: TxnEntry,
+  event: JobEvent,
+  before: TxnState,
+  after: TxnState,
+) => void;
+
+/** Metadata of what the engine does by itself. */
+export const BY_ENGINE: EventMetadata = { actor: "engine", via: "engine" };
+
+/** Appends decided events and keeps the unfinished transactions. */
+export class Ledger {
+  readonly #store: EventStore;
+  readonly #listener: DurableListener;
+  readonly #entries = new Map<string, TxnEntry>();
+  readonly #entryOfRun = new Map<string, TxnEntry>();
+  readonly #runOfId = new Map<string, string>();
+
+  /**
+   * @param store the log
+   * @param listener told about each durable event of a transaction
+   */
+  constructor(store: EventStore, listener: DurableListener) {
+    this.#store = store;
+    this.#listener = listener;
+  }
+
+  /** Unfinished transactions, oldest first. */
+  get entries(): readonly TxnEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** The durable state of all jobs of unfinished transactions, newest first. */
+  jobs(): readonly JobState[] {
+    const runs = [...this.#entryOfRun].reverse();
+    return runs.flatMap(([runId, entry]) => memberOf(entry.durable, runId) ?? []);
+  }
+
+  /** Ids that jobs hold at the head. */
+  get idsInUse(): ReadonlySet<string> {
+    return new Set(this.#runOfId.keys());
+  }
+
+  /** Last position of the head. */
+  get position(): number {
+    return this.#store.headPosition;
+  }
+
+  /** Run id of the job that holds an id at the head. */
+  runOf(id: string): string | undefined {
+    return this.#runOfId.get(id);
+  }
+
+  /** The transaction of a job. */
+  entryOfRun(runId: string): TxnEntry | undefined {
+    return this.#entryOfRun.get(runId);
+  }
+
+  /** A transaction. */
+  entry(txnId: string): TxnEntry | undefined {
+    return this.#entries.get(txnId);
+  }
+
+  /** Takes over an unfinished transaction of an earlier process. */
+  async adopt(txn: TxnState): Promise<TxnEntry> {
+    const entry = new TxnEntry(txn);
+    this.#entries.set(txn.txnId, entry);
+    if (txn.isGroup) await this.#store.prime(`txn-${txn.txnId}`);
+    for (const job of txn.jobs) {
+      this.#entryOfRun.set(job.runId, entry);
+      if (job.id !== null && job.status !== "null") this.#runOfId.set(job.id, job.runId);
+      await this.#store.prime(`job-${job.runId}`);
+    }
+    return entry;
+  }
+
+  /**
+   * Appends the events of one decision atomically.
+   *
+   * @param events in the order in which they happened; an empty list appends nothing
+   * @param metadata who and why; an event's own cause wins over its causation id
+   * @param commandId makes the append idempotent
+   * @returns resolves when durable and told
+   */
+  append(
+    events: readonly DecidedEvent[],
+    metadata: EventMetadata,
+    commandId?: string,
+  ): Promise<void> {
+    if (events.length === 0) return Promise.resolve();
+    const streams = this.#streams(events, metadata);
+    const pending = this.#store.enqueue(
+      commandId === undefined ? { streams } : {
+        streams,
+        commandId,
+      },
+    );
+    const changes = pending.events.map((event) => this.#evolve(event as RecordedEvent & JobEvent));
+    return this.#follow(pending, changes);
+  }
+
+  #streams(events: readonly DecidedEvent[], metadata: EventMetadata): StreamAppend[] {
+    const seen = new Set<string>();
+    return events.map((event) => {
+      const append = { stream: event.stream, events: [newEvent(event, metadata)] };
+      if (seen.has(event.stream)) return append;
+      seen.add(event.stream);
+      const expectedVersion = this.#versionOf(event.stream);
+      return expectedVersion === undefined ? append : { ...append, expectedVersion };
+    });
+  }
+
+  #versionOf(stream: string): number | undefined {
+    const runId = runIdOfStream(stream);
+    if (runId !== undefined) {
+      const entry = this.#entryOfRun.get(runId);
+      return entry === undefined ? 0 : memberOf(entry.head, runId)?.version ?? 0;
+    }
+    if (!stream.startsWith("txn-")) return undefined;
+    return this.#entries.get(stream.slice(4))?.head.version ?? 0;
+  }
+
+  #evolve(event: JobEvent): [TxnEntry, JobEvent, TxnState] | undefined {
+    const entry = this.#entryFor(event);
+    if (entry === undefined) return undefined;
+    entry.head = evolveTxn(entry.head, event);
+    if (event.type === "JobDismissed") this.#releaseId(event);
+    return [entry, event, entry.head];
+  }
+
+  #entryFor(event: JobEvent): TxnEntry | undefined {
+    if (event.type === "TxnCreated") return this.#open(event.data.txnId, true);
+    const runId = runIdOfStream(event.stream);
+    if (event.type === "JobCreated") {
+      const { txnId, id } = event.data;
+      const entry = this.#entries.get(txnId) ?? this.#open(txnId, false);
+      this.#entryOfRun.set(event.data.runId, entry);
+      if (id !== null) this.#runOfId.set(id, event.data.runId);
+      return entry;
+    }
+    if (runId !== undefined) return this.#entryOfRun.get(runId);
+    return this.#entries.get(event.stream.slice(4));
+  }
+
+  #open(txnId: string, isGroup: boolean): TxnEntry {
+    const entry = new TxnEntry(initialTxn(txnId, isGroup));
+    this.#entries.set(txnId, entry);
+    return entry;
+  }
+
+  #releaseId(event: JobEvent): void {
+    const runId = runIdOfStream(event.stream)!;
+    const job = memberOf(this.#entryOfRun.get(runId)!.head, runId);
+    if (job?.id && this.#runOfId.get(job.id) === runId) this.#runOfId.delete(job.id);
+  }
+
+  async #follow(
+    pending: PendingAppend,
+    changes: readonly ([TxnEntry, JobEvent, TxnState] | undefined)[],
+  ): Promise<void> {
+    await pending.durable;
+    for (const change of changes) {
+      if (change === undefined) continue;
+      const [entry, event, after] = change;
+      const before = entry.durable;
+      entry.durable = after;
+      this.#listener(entry, event, before, after);
+      if (isFinished(after) && entry.head === after) this.#forget(entry);
+    }
+  }
+
+  #forget(entry: TxnEntry): void {
+    this.#entries.delete(entry.head.txnId);
+    for (const job of entry.head.jobs) this.#entryOfRun.delete(job.runId);
+  }
+}
+
+function newEvent(event: DecidedEvent, metadata: EventMetadata): NewEvent {
+  const { type, data, cause } = event;
+  return {
+    type,
+    schema: EVENT_SCHEMAS[type],
+    data: data as NewEvent["data"],
+    metadata: cause === undefined ? metadata : { ...metadata, causationId: `@${cause}` },
+  };
+}

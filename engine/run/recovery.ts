@@ -1,0 +1,60 @@
+/**
+ * Takes up, at an opening, what an earlier process left unfinished.
+ *
+ * Resumable jobs have their drivers opened first; one that cannot be opened fails its job and not
+ * the opening. Each transaction is one decision and one append.
+ *
+ * Source: DESIGN.md, The job machine, Recovery.
+ */
+import {
+  ENGINE_STREAM,
+  isCompletedStatus,
+  type JobError,
+  type JobState,
+} from "../../events/job/mod.ts";
+import { decideRecovery } from "../core/recover.ts";
+import { readDirectory } from "./directory.ts";
+import type { Engine } from "./engine.ts";
+import type { TxnEntry } from "./entry.ts";
+import { BY_ENGINE } from "./ledger.ts";
+
+/**
+ * Folds the log into the engine, records the opening, and takes up unfinished work.
+ *
+ * @throws {JoblogError} code "unknownEvent" when the log has events that are not known
+ */
+export async function recover(engine: Engine): Promise<void> {
+  const { store, identity } = engine.options;
+  const directory = await readDirectory(store);
+  await store.prime(ENGINE_STREAM);
+  for (const txn of directory.txns) await engine.ledger.adopt(txn);
+  const { version, runtime, pid } = identity;
+  await engine.writeEngine("EngineOpened", { version, runtime, pid, isRunning: engine.isRunning });
+  if (!engine.isRunning) return;
+  for (const entry of engine.ledger.entries) await takeUp(engine, entry);
+}
+
+async function takeUp(engine: Engine, entry: TxnEntry): Promise<void> {
+  const failures = new Map<string, JobError>();
+  for (const job of entry.head.jobs) {
+    const isLive = job.isStarted && job.isResumable && !isCompletedStatus(job.status);
+    if (isLive) await open(engine, entry, job, failures);
+  }
+  const cannot = (job: JobState) => failures.get(job.runId);
+  const decision = decideRecovery(entry.head, cannot, engine.ledger.position);
+  if (decision.events.length === 0) engine.goOn(entry);
+  else await engine.ledger.append(decision.events, BY_ENGINE);
+}
+
+async function open(
+  engine: Engine,
+  entry: TxnEntry,
+  job: JobState,
+  failures: Map<string, JobError>,
+): Promise<void> {
+  try {
+    await engine.drivers.ensure(entry.liveOf(job.runId), job);
+  } catch (error) {
+    failures.set(job.runId, engine.drivers.errorOf(error));
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * Lives one job: starts its `run`, parks it at pause points, wakes it, and reports its end.
+ *
+ * - Everything that a driver is told comes from durable state; `onDurable` is called with each
+ *   durable change before anybody else acts on it.
+ * - A parked job is woken by `enter` alone: by resume, cancel, complete, a raised speed, a timer.
+ *   A pause ends any sleep, and what was left of the sleep is dropped.
+ * - A force-cancelled job neither sleeps nor pauses; its `run` is expected to return.
+ * - When the process closes, a resumable job's next waiting call rejects with `JobParked`.
+ *
+ * Source: QEMU 7.2 job.c job_co_entry, job_pause_point, job_do_yield, job_enter_cond.
+ */
+import { type JobError, jobErrorOf, type JobState } from "../../events/job/mod.ts";
+import { isPauseWanted } from "../core/signals.ts";
+import { Throttle, wakesSleeper } from "../core/throttle.ts";
+import { type DriverContext, type DriverJob, JobParked } from "../drivers/driver.ts";
+import type { Ports, Timer } from "./ports.ts";
+import type { RunnerHost } from "./host.ts";
+import { type LiveJob, RunContext } from "./run_context.ts";
+import { StepRecorder } from "./steps.ts";
+
+/** How long a job may compute between two turns of the event loop, in nanoseconds. */
+const TURN_NS = 4_000_000;
+
+/** The live half of a job. */
+export class Runner implements LiveJob {
+  /** Steps and progress of this `run`. */
+  readonly steps: StepRecorder;
+  /** The job's limiter. */
+  readonly throttle = new Throttle();
+  /** Aborted at a force cancel. */
+  readonly controller = new AbortController();
+  readonly #host: RunnerHost;
+  readonly #driver: DriverJob;
+  readonly #ports: Ports;
+  #ended: Promise<void> | undefined;
+  #waiting: (() => void) | undefined;
+  #timer: Timer | undefined;
+  #isAtPausePoint = false;
+  #wasEntered = false;
+  #isParking = false;
+  #lastTurnNs = 0;
+
+  /**
+   * @param host the engine, for this job
+   * @param driver the opened driver
+   * @param ports time and turns
+   */
+  constructor(host: RunnerHost, driver: DriverJob, ports: Ports) {
+    this.#host = host;
+    this.#driver = driver;
+    this.#ports = ports;
+    const job = host.job();
+    this.steps = new StepRecorder(host, job.progress);
+    this.throttle.setSpeed(job.speed);
+    if (job.isForceCancelled) this.controller.abort();
+  }
+
+  /** The job's durable state. */
+  get job(): JobState {
+    return this.#host.job();
+  }
+
+  /** The engine, for this job. */
+  get host(): RunnerHost {
+    return this.#host;
+  }
+
+  /** Time and turns. */
+  get ports(): Ports {
+    return this.#ports;
+  }
+
+  /** False while the job sleeps, waits or is paused, and once it has ended. */
+  get isBusy(): boolean {
+    return this.#ended !== undefined && this.#waiting === undefined && !this.job.hasRunReturned;
+  }
+
+  /** Starts `run`. Resolves when it has ended and that is durable, or when it is parked. */
+  start(): Promise<void> {
+    this.#ended ??= this.#live();
+    return this.#ended;
+  }
+
+  async #live(): Promise<void> {
+    const context = new RunContext(this);
+    let error: JobError | undefined;
+    this.#isAtPausePoint = this.job.status === "paused" || this.job.status === "standby";
+    try {
+      await this.#initialPause(context);
+      if (!this.job.isForceCancelled) await this.#driver.run(context);
+    } catch (thrown) {
+      if (thrown instanceof JobParked || (this.#isParking && !this.job.isForceCancelled)) {
+        this.steps.close();
+        return await this.#host.signal({ kind: "parked" });
+      }
+      error = jobErrorOf(thrown);
+    }
+    this.steps.close();
+    await this.#host.signal(
+      error === undefined ? { kind: "runReturned" } : {
+        kind: "runReturned",
+        error,
+      },
+    );
+  }
+
+  /** A recovered job that was paused goes on being paused; any other passes a pause point. */
+  async #initialPause(context: DriverContext): Promise<void> {
+    if (!this.#isAtPausePoint) return await this.pausePoint(context);
+    const job = this.job;
+    if (job.pauseCount > 0 && !job.isForceCancelled) await this.#park();
+    await this.#leave(context);
+  }
+
+  /** See `DriverContext.pausePoint`. */
+  async pausePoint(context: DriverContext): Promise<void> {
+    this.#throwIfParking();
+    if (!isPauseWanted(this.job)) return await this.#takeTurn();
+    await this.#driver.pause?.(context);
+    this.steps.close();
+    await this.#host.signal({ kind: "pausePointReached" });
+    if (this.#isAtPausePoint) {
+      if (!this.#wasEntered) await this.#park();
+      await this.#leave(context);
+    } else await this.#driver.resume?.(context);
+  }
+
+  async #leave(context: DriverContext): Promise<void> {
+    this.#throwIfParking();
+    this.#isAtPausePoint = false;
+    await this.#host.signal({ kind: "pausePointLeft" });
+    await this.#driver.resume?.(context);
+  }
+
+  async #takeTurn(): Promise<void> {
+    const nowNs = this.#ports.monotonicNs();
+    if (nowNs - this.#lastTurnNs < TURN_NS) return;
+    await this.#ports.turn();
+    this.#lastTurnNs = this.#ports.monotonicNs();
+    this.#throwIfParking();
+  }
+
+  /** See `DriverContext.sleep`. */
+  async sleep(context: DriverContext, ms: number | undefined): Promise<void> {
+    this.#throwIfParking();
+    if (this.job.isForceCancelled) return;
+    if (this.job.pauseCount === 0) await this.#park(ms);
+    await this.pausePoint(context);
+  }
+
+  #park(ms?: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+      if (ms !== undefined) this.#timer = this.#ports.setTimer(ms, () => this.enter());
+    });
+  }
+
+  /** Wakes the job if it sleeps, waits or is paused. */
+  enter(onlyIf: "always" | "noTimer" = "always"): void {
+    if (onlyIf === "noTimer" && this.#timer !== undefined) return;
+    this.#wasEntered = true;
+    const wake = this.#waiting;
+    if (wake === undefined) return;
+    this.#waiting = undefined;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    wake();
+  }
+
+  /** Follows a durable change of the job: called in order, for each of its events. */
+  onDurable(type: string, before: JobState, after: JobState): void {
+    switch (type) {
+      case "JobPaused":
+        this.#isAtPausePoint = true;
+        this.#wasEntered = false;
+        return;
+      case "JobPauseRequested":
+        if (!this.#isAtPausePoint) this.enter();
+        return;
+      case "JobResumeRequested":
+        if (before.isUserPaused && !after.isUserPaused) this.#driver.userResume?.();
+        if (after.pauseCount === 0) this.enter("noTimer");
+        return;
+      case "JobSpeedChanged":
+        this.throttle.setSpeed(after.speed);
+        this.#driver.setSpeed?.(after.speed);
+        if (this.#timer !== undefined && wakesSleeper(before.speed, after.speed)) this.enter();
+        return;
+      case "JobCompleteRequested":
+        this.#driver.complete?.();
+        if (!this.#isAtPausePoint) this.enter();
+        return;
+      case "JobCancelRequested":
+        if (before.isUserPaused) this.#driver.userResume?.();
+        this.#driver.cancel?.(after.isForceCancelled);
+        if (after.isForceCancelled) this.controller.abort();
+        return;
+    }
+  }
+
+  /** The process closes: the next waiting call of the driver rejects with `JobParked`. */
+  parkForGood(): Promise<void> {
+    this.#isParking = true;
+    this.enter();
+    return this.#ended ?? Promise.resolve();
+  }
+
+  #throwIfParking(): void {
+    if (this.#isParking && !this.job.isForceCancelled) throw new JobParked();
+  }
+}
