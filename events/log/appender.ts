@@ -15,55 +15,29 @@
  *
  * Called by `event_store.ts` only. Source: DESIGN.md, The log, Appender, Head and durable.
  */
+import { type CommandLookup, CommandOutcomes, requireSame } from "./command_outcomes.ts";
 import { JoblogError } from "./errors.ts";
 import { Feed } from "./feed.ts";
-import { Generations } from "./generations.ts";
 import { Group } from "./group.ts";
-import { Frontier } from "./merkle.ts";
-import { checkAppend, placeAppend, sameEvents } from "./placing.ts";
+import { GroupCommitter, tell } from "./group_committer.ts";
+import { checkAppend, placeAppend } from "./placing.ts";
 import { readFrontier } from "./proofs.ts";
 import { StreamHeads } from "./stream_heads.ts";
-import type { CommitBatch, LogEnd, StoreBackend, SubtreeRow } from "./backend.ts";
+import type { AppenderOptions } from "./appender_options.ts";
+import type { LogEnd, StoreBackend } from "./backend.ts";
 import type { RecordedEvent } from "./event.ts";
 import type { AppendRequest, AppendResult, PendingAppend } from "./store.ts";
 
-/** Ports and bounds of an appender. */
-export interface AppenderOptions {
-  /** Where the time comes from: milliseconds since 1970 UTC. */
-  readonly clock: { now(): number };
-  /** Calls back once, after what arrives in this turn has arrived. @default setImmediate */
-  readonly schedule?: (flush: () => void) => void;
-  /** Events a commit holds at most. @default 512 */
-  readonly maxEvents?: number;
-  /** Text a commit holds at most, in UTF-16 units: bytes, where all is ASCII. @default 1 MiB */
-  readonly maxBytes?: number;
-  /** Streams whose version is remembered. @default 100,000 */
-  readonly maxStreams?: number;
-  /** Command ids whose events are remembered after their commit. @default 8,192 */
-  readonly maxCommands?: number;
-}
-
-/** What a command id brought about. */
-interface Outcome {
-  readonly events: readonly RecordedEvent[];
-  readonly group: Group;
-}
-
-/** Reads what a command id recorded in the past. */
-export type CommandLookup = (id: string) => Promise<readonly RecordedEvent[] | undefined>;
-
 /** See the head of this file. */
 export class Appender {
-  readonly #backend: StoreBackend;
   readonly #feed: Feed;
-  readonly #lookup: CommandLookup;
   readonly #clock: { now(): number };
   readonly #schedule: (flush: () => void) => void;
   readonly #maxEvents: number;
   readonly #maxLength: number;
   readonly #heads: StreamHeads;
-  readonly #commands: Generations<Outcome>;
-  readonly #frontier: Frontier;
+  readonly #commands: CommandOutcomes;
+  readonly #committer: GroupCommitter;
   readonly #groups: Group[] = [];
   readonly #flush = () => void this.#commitNext();
   #position: number;
@@ -75,30 +49,23 @@ export class Appender {
   #closing = false;
   #failure: Error | undefined;
   readonly #failureListeners = new Set<(error: Error) => void>();
-  readonly #reserveListeners = new Set<() => void>();
 
   private constructor(
-    backend: StoreBackend,
     feed: Feed,
-    lookup: CommandLookup,
+    commands: CommandOutcomes,
     options: AppenderOptions,
     end: LogEnd,
-    frontier: Frontier,
+    heads: StreamHeads,
+    committer: GroupCommitter,
   ) {
-    this.#backend = backend;
     this.#feed = feed;
-    this.#lookup = lookup;
     this.#clock = options.clock;
     this.#schedule = options.schedule ?? ((flush) => void setImmediate(flush));
     this.#maxEvents = options.maxEvents ?? 512;
     this.#maxLength = options.maxBytes ?? 1_048_576;
-    const durable = () => feed.end;
-    this.#heads = new StreamHeads(backend, options.maxStreams ?? 100_000, durable);
-    this.#commands = new Generations(
-      options.maxCommands ?? 8_192,
-      (outcome) => outcome.events.at(-1)!.position > feed.end,
-    );
-    this.#frontier = frontier;
+    this.#heads = heads;
+    this.#commands = commands;
+    this.#committer = committer;
     this.#position = end.position;
     this.#time = end.time;
   }
@@ -111,8 +78,10 @@ export class Appender {
     options: AppenderOptions,
   ): Promise<Appender> {
     const end = await backend.end();
-    const frontier = await readFrontier(backend, 0, end.position);
-    return new Appender(backend, feed, lookup, options, end, frontier);
+    const committer = new GroupCommitter(backend, await readFrontier(backend, 0, end.position));
+    const commands = new CommandOutcomes(lookup, options.maxCommands ?? 8_192, () => feed.end);
+    const heads = new StreamHeads(backend, options.maxStreams ?? 100_000, () => feed.end);
+    return new Appender(feed, commands, options, end, heads, committer);
   }
 
   /** Position of the last event given a place. */
@@ -133,8 +102,7 @@ export class Appender {
 
   /** See `EventStore.onReserveReleased`. */
   onReserveReleased(listener: () => void): () => void {
-    this.#reserveListeners.add(listener);
-    return () => void this.#reserveListeners.delete(listener);
+    return this.#committer.onReserveReleased(listener);
   }
 
   /** See `EventStore.prime`. */
@@ -145,9 +113,9 @@ export class Appender {
   /** See `EventStore.enqueue`. */
   enqueue(request: AppendRequest): PendingAppend {
     this.#checkOpen();
-    const known = this.#known(request);
+    const known = this.#commands.known(request);
     if (known !== undefined) {
-      return { events: known.events, durable: this.#durable(known), repeated: true };
+      return { events: known.events, durable: this.#commands.durable(known), repeated: true };
     }
     const { group, placed } = this.#place(request);
     return { events: placed, durable: group.durable, repeated: false };
@@ -190,16 +158,16 @@ export class Appender {
 
   /** Whether an append can be placed without reading anything. */
   #isReady(request: AppendRequest): boolean {
-    if (request.commandId !== undefined && !this.#commands.get(request.commandId)) return false;
+    if (request.commandId !== undefined && !this.#commands.has(request.commandId)) return false;
     for (const part of request.streams) if (!this.#heads.knows(part.stream)) return false;
     return true;
   }
 
   #appendNow(request: AppendRequest): Promise<AppendResult> {
-    const known = this.#known(request);
+    const known = this.#commands.known(request);
     if (known !== undefined) {
       const result = { events: known.events, repeated: true };
-      return this.#isDurable(known) ? Promise.resolve(result) : known.group.wait(result);
+      return this.#commands.isDurable(known) ? Promise.resolve(result) : known.group.wait(result);
     }
     const { group, placed } = this.#place(request);
     return group.wait({ events: placed, repeated: false });
@@ -210,7 +178,7 @@ export class Appender {
     const before = this.#gate;
     const streams = new Set(request.streams.map((part) => part.stream));
     const read = Promise.all([
-      this.#past(request.commandId),
+      this.#commands.past(request.commandId),
       ...[...streams].map((stream) => this.#heads.prime(stream)),
     ]);
     const placed = Promise.allSettled([before, read]).then(async () => {
@@ -218,8 +186,8 @@ export class Appender {
       if (this.#failure !== undefined) this.#checkOpen();
       // Read again what was forgotten while this append waited for those before it.
       for (const stream of streams) if (!this.#heads.knows(stream)) await this.prime(stream);
-      if (past !== undefined && this.#commands.get(request.commandId!) === undefined) {
-        return { done: Promise.resolve({ events: same(request, past), repeated: true }) };
+      if (past !== undefined && !this.#commands.has(request.commandId!)) {
+        return { done: Promise.resolve({ events: requireSame(request, past), repeated: true }) };
       }
       // Wrapped, because the turn passes on when the append has its place, not when it is durable.
       return { done: this.#appendNow(request) };
@@ -229,26 +197,6 @@ export class Appender {
     });
     this.#gate = turn;
     return (await placed).done;
-  }
-
-  async #past(id: string | undefined): Promise<readonly RecordedEvent[] | undefined> {
-    if (id === undefined || this.#commands.get(id) !== undefined) return undefined;
-    return await this.#lookup(id);
-  }
-
-  #known(request: AppendRequest): Outcome | undefined {
-    if (request.commandId === undefined) return undefined;
-    const outcome = this.#commands.get(request.commandId);
-    if (outcome !== undefined) same(request, outcome.events);
-    return outcome;
-  }
-
-  #isDurable(outcome: Outcome): boolean {
-    return outcome.events.at(-1)!.position <= this.#feed.end;
-  }
-
-  #durable(outcome: Outcome): Promise<void> {
-    return this.#isDurable(outcome) ? Promise.resolve() : outcome.group.durable;
   }
 
   #place(request: AppendRequest): { group: Group; placed: readonly RecordedEvent[] } {
@@ -298,35 +246,13 @@ export class Appender {
     const group = this.#groups[0];
     if (group === undefined || this.#failure !== undefined) return Promise.resolve();
     this.#busy = true;
-    this.#committing = this.#commit(group).then((error) => {
+    this.#committing = this.#committer.commit(group).then((error) => {
       this.#busy = false;
       this.#committing = undefined;
       if (error === undefined) this.#settle(group);
       else this.#die(error);
     });
     return this.#committing;
-  }
-
-  /** Stores a group; returns the error that stops the appender, if any. */
-  async #commit(group: Group): Promise<Error | undefined> {
-    const subtrees: SubtreeRow[] = [];
-    for (const record of group.records) this.#frontier.push(record.leaf, 0, subtrees);
-    const { records, commands } = group;
-    const batch: CommitBatch = { token: this.#backend.token, records, subtrees, commands };
-    try {
-      await this.#backend.commit(batch);
-      return undefined;
-    } catch (error) {
-      if (!isDiskFull(error)) return failureOf(error);
-    }
-    try {
-      if (!(await this.#backend.releaseReserve())) return failureOf(diskFull());
-      await this.#backend.commit(batch);
-    } catch (error) {
-      return failureOf(error);
-    }
-    call(this.#reserveListeners, undefined);
-    return undefined;
   }
 
   #settle(group: Group): void {
@@ -339,53 +265,7 @@ export class Appender {
   #die(error: Error): void {
     this.#failure = error;
     const groups = this.#groups.splice(0);
-    call(this.#failureListeners, error);
+    tell(this.#failureListeners, error);
     for (const group of groups) group.reject(error);
   }
-}
-
-function call<Argument>(listeners: Set<(value: Argument) => void>, value: Argument): void {
-  for (const listener of [...listeners]) {
-    try {
-      listener(value);
-    } catch (error) {
-      // A listener's fault must not stop the appender; it surfaces as an uncaught error.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  }
-}
-
-function same(
-  request: AppendRequest,
-  recorded: readonly RecordedEvent[],
-): readonly RecordedEvent[] {
-  if (sameEvents(request, recorded)) return recorded;
-  const id = request.commandId!;
-  throw new JoblogError("commandReused", `Cannot append command "${id}": it recorded others`, {
-    subject: id,
-    actual: recorded[0]!.position,
-    hint: "Use a new command id for another command.",
-  });
-}
-
-function isDiskFull(error: unknown): boolean {
-  return error instanceof JoblogError && error.code === "commitFailed" &&
-    error.actual === "ENOSPC";
-}
-
-function diskFull(): JoblogError<"commitFailed"> {
-  return new JoblogError("commitFailed", "Cannot commit: the disk is full", {
-    actual: "ENOSPC",
-    hint: "Make room on the disk of the log, then open the log again.",
-  });
-}
-
-function failureOf(error: unknown): Error {
-  if (error instanceof JoblogError && (error.code === "fenced" || error.code === "commitFailed")) {
-    return error;
-  }
-  const text = error instanceof Error ? error.message : String(error);
-  return new JoblogError("commitFailed", `Cannot commit: ${text}`, { cause: error });
 }

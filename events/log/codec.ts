@@ -1,5 +1,5 @@
 /**
- * The exact bytes of a record: encoding, validation and decoding.
+ * The exact bytes of a record: validation and encoding.
  *
  * Invariants:
  *
@@ -12,12 +12,11 @@
  * One recursive pass validates and writes: this is the hot path of every append. The path of a
  * bad value is kept in a module-wide trail, which is sound because the pass never yields.
  *
- * Called by the appender, the readers and everything that verifies stored bytes.
+ * Called by the appender and by everything that verifies or copies stored bytes.
  * Source: DESIGN.md, The log, Record.
  */
 import { JoblogError } from "./errors.ts";
 import type { EventMetadata, RecordedEvent } from "./event.ts";
-import type { StoredRecord } from "./backend.ts";
 
 /** Deepest nesting of `data`, the object itself included. */
 export const MAX_DEPTH = 64;
@@ -207,6 +206,17 @@ export function encodeMetadata(metadata: EventMetadata): string {
 }
 
 /**
+ * Refuses a command id that is empty, too long or not well-formed.
+ *
+ * @throws {JoblogError} code "invalidRecord"
+ */
+export function checkCommandId(id: unknown): void {
+  trail[0] = "append";
+  trail[1] = "commandId";
+  encodeName(id);
+}
+
+/**
  * Refuses a type name that is not 1 to 64 characters of `A-Z a-z 0-9`, and a schema version that
  * is not a safe integer of 1 or more.
  *
@@ -275,37 +285,4 @@ export function encodeRecord(event: RecordedEvent): string {
   const data = encodeData(event.data);
   const metadata = encodeMetadata(event.metadata);
   return joinRecord(position, stream, version, type, schema, time, data, metadata);
-}
-
-/**
- * Decodes a stored row and compares it with its index columns.
- *
- * The hash is not checked here: that is the verifier's work.
- *
- * @throws {JoblogError} code "logDamaged" when the text is no record or contradicts its columns
- */
-export function decodeRecord(row: StoredRecord): RecordedEvent {
-  let event: RecordedEvent;
-  try {
-    event = JSON.parse(row.text);
-  } catch (cause) {
-    throw damaged(row.position, "its text is no JSON", cause);
-  }
-  if (
-    event === null || typeof event !== "object" || event.position !== row.position ||
-    event.stream !== row.stream || event.version !== row.version || event.type !== row.type ||
-    event.time !== row.time || typeof event.data !== "object" || event.data === null ||
-    typeof event.metadata !== "object" || event.metadata === null
-  ) {
-    throw damaged(row.position, "its text contradicts its index columns", undefined);
-  }
-  return event;
-}
-
-function damaged(position: number, state: string, cause: unknown): JoblogError<"logDamaged"> {
-  return new JoblogError("logDamaged", `Cannot read the record at position ${position}: ${state}`, {
-    subject: String(position),
-    hint: "Verify the log to find every fault, and restore it from a copy.",
-    cause,
-  });
 }

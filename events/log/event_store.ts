@@ -9,7 +9,7 @@
  *
  * Called by the composition (`mod.ts` of the house), tests and whoever opens a log.
  */
-import { Appender, type AppenderOptions } from "./appender.ts";
+import { Appender } from "./appender.ts";
 import { encodeValue } from "./codec.ts";
 import { JoblogError } from "./errors.ts";
 import { Feed, type FeedOptions } from "./feed.ts";
@@ -25,6 +25,7 @@ import {
   readStreamNames,
 } from "./reader.ts";
 import { followLog } from "./subscription.ts";
+import type { AppenderOptions } from "./appender_options.ts";
 import type { BackendFlags, LogEnd, SnapshotRow, StoreBackend } from "./backend.ts";
 import type { StoredRecord, SubtreeRow } from "./backend.ts";
 import type { JsonValue, RecordedEvent } from "./event.ts";

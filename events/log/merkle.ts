@@ -61,7 +61,7 @@ export function nodeHash(left: string, right: string): string {
 /** Root of the tree over a list of leaf hashes. */
 export function rootOf(leaves: readonly string[]): string {
   const frontier = new Frontier();
-  for (const leaf of leaves) frontier.push(leaf);
+  for (const leaf of leaves) frontier.push(leaf, 0);
   return frontier.root();
 }
 
@@ -73,8 +73,8 @@ export function rootOf(leaves: readonly string[]): string {
  * ```ts
  * import { Frontier, leafHash, rootOf } from "./merkle.ts";
  * const frontier = new Frontier();
- * frontier.push(leafHash("a"));
- * frontier.push(leafHash("b"));
+ * frontier.push(leafHash("a"), 0);
+ * frontier.push(leafHash("b"), 0);
  * if (frontier.root() !== rootOf([leafHash("a"), leafHash("b")])) throw new Error("differs");
  * ```
  */
@@ -95,7 +95,7 @@ export class Frontier {
    * @param height 0 for a leaf; the size must be a multiple of 2^height
    * @param completed receives each subtree of 256^level leaves that this one fills
    */
-  push(hash: string, height = 0, completed?: SubtreeRow[]): void {
+  push(hash: string, height: number, completed?: SubtreeRow[]): void {
     const edge = this.#edge;
     const end = this.#size + 2 ** height;
     let node = hash;

@@ -30,7 +30,6 @@ export * from "./store.ts";
 export {
   checkStream,
   checkType,
-  decodeRecord,
   encodeData,
   encodeMetadata,
   encodeRecord,
@@ -39,10 +38,11 @@ export {
   MAX_METADATA_LENGTH,
   MAX_RECORD_LENGTH,
 } from "./codec.ts";
+export { decodeRecord } from "./decode.ts";
 export { equalJson } from "./equal.ts";
 export { openEventReader, openEventStore } from "./event_store.ts";
 export type { EventStoreOptions } from "./event_store.ts";
-export type { AppenderOptions } from "./appender.ts";
+export type { AppenderOptions } from "./appender_options.ts";
 export type { FeedOptions } from "./feed.ts";
 export {
   EMPTY_ROOT,
@@ -65,3 +65,8 @@ export {
 export type { ConsistencyClaim, InclusionClaim } from "./proofs.ts";
 export { createUpcasts } from "./upcast.ts";
 export type { ReaderUpcast, TypeHistory, Upcast, Upcaster, UpcastRegistry } from "./upcast.ts";
+export type { Fold, Folded } from "./fold.ts";
+export { foldLog, snapshotDue, snapshotName, takeSnapshot } from "./snapshot.ts";
+export type { FoldedFrom, FoldOptions } from "./snapshot.ts";
+export { runProjection } from "./projection.ts";
+export type { ProjectionOptions, ProjectionRunner, ProjectionSource } from "./projection.ts";

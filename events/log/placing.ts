@@ -7,6 +7,7 @@
  * Called by the appender only; this is the hot path.
  */
 import {
+  checkCommandId,
   checkType,
   encodeData,
   encodeMetadata,
@@ -15,7 +16,6 @@ import {
   MAX_RECORD_LENGTH,
 } from "./codec.ts";
 import { JoblogError } from "./errors.ts";
-import { equalJson } from "./equal.ts";
 import type { Group } from "./group.ts";
 import { leafHash } from "./merkle.ts";
 import { checkExpected, type StreamHeads, UNKNOWN } from "./stream_heads.ts";
@@ -50,6 +50,7 @@ function stamped(metadata: EventMetadata, commandId: string | undefined): EventM
  */
 export function checkAppend(request: AppendRequest, heads: StreamHeads): CheckedAppend {
   const texts: string[] = [];
+  if (request.commandId !== undefined) checkCommandId(request.commandId);
   const mark = heads.nextMark();
   let length = 0;
   let rewritten = false;
@@ -143,18 +144,4 @@ export function placeAppend(
     head.lastPosition = position;
   }
   return recorded;
-}
-
-/** Whether an append would record these very events: streams, types, schemas and data. */
-export function sameEvents(request: AppendRequest, recorded: readonly RecordedEvent[]): boolean {
-  let i = 0;
-  for (const part of request.streams) {
-    for (const event of part.events) {
-      const known = recorded[i++];
-      if (known === undefined || known.stream !== part.stream) return false;
-      if (known.type !== event.type || known.schema !== (event.schema ?? 1)) return false;
-      if (!equalJson(known.data, event.data)) return false;
-    }
-  }
-  return i === recorded.length;
 }

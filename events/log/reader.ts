@@ -6,7 +6,7 @@
  *
  * Called by `event_store.ts`.
  */
-import { decodeRecord } from "./codec.ts";
+import { decodeRecord } from "./decode.ts";
 import { JoblogError } from "./errors.ts";
 import { Pages } from "./pages.ts";
 import { consistencyProof, inclusionProof, rootAt } from "./proofs.ts";

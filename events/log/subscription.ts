@@ -11,7 +11,7 @@
  *
  * Called by `event_store.ts`. Source: DESIGN.md, The log.
  */
-import { decodeRecord } from "./codec.ts";
+import { decodeRecord } from "./decode.ts";
 import { invalidArgument } from "./read_bounds.ts";
 import type { StoreBackend, StoredRecord } from "./backend.ts";
 import type { RecordedEvent } from "./event.ts";

@@ -1,0 +1,15 @@
+/** Ports and bounds of an appender. */
+export interface AppenderOptions {
+  /** Where the time comes from: milliseconds since 1970 UTC. */
+  readonly clock: { now(): number };
+  /** Calls back once, after what arrives in this turn has arrived. @default setImmediate */
+  readonly schedule?: (flush: () => void) => void;
+  /** Events a commit holds at most. @default 512 */
+  readonly maxEvents?: number;
+  /** Text a commit holds at most, in UTF-16 units: bytes, where all is ASCII. @default 1 MiB */
+  readonly maxBytes?: number;
+  /** Streams whose version is remembered. @default 100,000 */
+  readonly maxStreams?: number;
+  /** Command ids whose events are remembered after their commit. @default 8,192 */
+  readonly maxCommands?: number;
+}
