@@ -3,7 +3,8 @@
  *
  * Invariants:
  *
- * - the fencing token and the last position are checked inside the very transaction that appends;
+ * - the fencing token, the last position and each stream's last version are checked inside the
+ *   very transaction that appends;
  * - a batch that fails leaves no trace, neither in the file nor in the caches of names;
  * - `commit` is synchronous, so nothing can come between its statements.
  *
@@ -15,60 +16,13 @@ import { JoblogError } from "../../log/errors.ts";
 import type { LogQueries } from "../sql/mod.ts";
 import type { SqliteConnection } from "./connection.ts";
 import { commitFailure, textOf } from "./failures.ts";
-
-/** Names whose keys are kept in memory, per table; about 2 MiB at most. */
-export const NAME_KEYS_MAX = 16_384;
-
-/** Keys of one table of names, given out in the order of first use. */
-class NameKeys {
-  readonly #known = new Map<string, number>();
-  readonly #find: StatementSync;
-  readonly #highest: StatementSync;
-  readonly #insert: StatementSync;
-  #next = 0;
-
-  constructor(find: StatementSync, highest: StatementSync, insert: StatementSync) {
-    this.#find = find;
-    this.#highest = highest;
-    this.#insert = insert;
-  }
-
-  keyOf(name: string): number {
-    const known = this.#known.get(name);
-    if (known !== undefined) return known;
-    const found = this.#find.get(name) as { readonly key: number } | undefined;
-    const key = found?.key ?? this.#create(name);
-    if (this.#known.size >= NAME_KEYS_MAX) {
-      const [oldest] = this.#known.keys();
-      if (oldest !== undefined) this.#known.delete(oldest);
-    }
-    this.#known.set(name, key);
-    return key;
-  }
-
-  /** After a rollback: keys that were given out in it are free again. */
-  forget(): void {
-    this.#known.clear();
-    this.#next = 0;
-  }
-
-  #create(name: string): number {
-    if (this.#next === 0) {
-      const row = this.#highest.get() as { readonly key: number | null } | undefined;
-      this.#next = (row?.key ?? 0) + 1;
-    }
-    const key = this.#next;
-    this.#insert.run(key, name);
-    this.#next += 1;
-    return key;
-  }
-}
+import { NameKeys, StreamKeys } from "./name_keys.ts";
 
 /** Stores batches through the writer's connection. */
 export class Committer {
   readonly #path: string;
   readonly #connection: SqliteConnection;
-  readonly #streams: NameKeys;
+  readonly #streams: StreamKeys;
   readonly #types: NameKeys;
   readonly #fence: StatementSync;
   readonly #insertEvent: StatementSync;
@@ -80,10 +34,13 @@ export class Committer {
     this.#path = path;
     this.#connection = connection;
     const prepare = (query: { readonly sql: string }) => connection.prepare(query.sql);
-    this.#streams = new NameKeys(
-      prepare(queries.streamKey),
-      prepare(queries.highestStreamKey),
-      prepare(queries.insertStream),
+    this.#streams = new StreamKeys(
+      new NameKeys(
+        prepare(queries.streamKey),
+        prepare(queries.highestStreamKey),
+        prepare(queries.insertStream),
+      ),
+      prepare(queries.streamVersion),
     );
     this.#types = new NameKeys(
       prepare(queries.typeKey),
@@ -100,7 +57,9 @@ export class Committer {
    * Stores a batch atomically; durable when it returns.
    *
    * @throws {JoblogError} code "fenced" when a newer writer took over
-   * @throws {JoblogError} code "versionConflict" when the records do not go on where the log ends
+   * @throws {JoblogError} code "versionConflict" when the records do not go on where the log, or
+   *   their stream, ends
+   * @throws {JoblogError} code "commandReused" when a command id is known
    * @throws {JoblogError} code "commitFailed" for everything else, after a rollback
    */
   commit(batch: CommitBatch): void {
@@ -151,10 +110,15 @@ export class Committer {
   #insertRecords(records: readonly EncodedRecord[], first: number): void {
     let expected = first;
     for (const { position, stream, version, type, time, text, leaf } of records) {
-      if (position !== expected) throw this.#outOfPlace(expected, position);
+      if (position !== expected) throw this.#outOfPlace("the log", expected, position);
+      const head = this.#streams.head(stream);
+      head.version += 1;
+      if (version !== head.version) {
+        throw this.#outOfPlace(`stream "${stream}"`, head.version, version);
+      }
       this.#insertEvent.run(
         position,
-        this.#streams.keyOf(stream),
+        head.key,
         version,
         this.#types.keyOf(type),
         time,
@@ -165,19 +129,27 @@ export class Committer {
     }
   }
 
-  #outOfPlace(expected: number, actual: number): JoblogError {
+  #outOfPlace(what: string, expected: number, actual: number): JoblogError {
     return new JoblogError(
       "versionConflict",
-      `Cannot commit event ${actual} to log "${this.#path}": the next position is ${expected}`,
-      { subject: this.#path, expected, actual, hint: "Open the log again." },
+      `Cannot commit ${actual} to ${what} in "${this.#path}": the next one is ${expected}`,
+      { subject: what, expected, actual, hint: "Open the log again." },
     );
   }
 
   #conflict(error: unknown): JoblogError | undefined {
-    if (!/UNIQUE constraint failed: events\./.test(textOf(error))) return undefined;
+    const text = textOf(error);
+    if (/UNIQUE constraint failed: commands\./.test(text)) {
+      return new JoblogError(
+        "commandReused",
+        `Cannot commit to log "${this.#path}": a command id is known`,
+        { subject: this.#path, hint: "Use a new command id for another command.", cause: error },
+      );
+    }
+    if (!/UNIQUE constraint failed: events\./.test(text)) return undefined;
     return new JoblogError(
       "versionConflict",
-      `Cannot commit to log "${this.#path}": a stream has moved on`,
+      `Cannot commit to log "${this.#path}": another writer has appended`,
       { subject: this.#path, hint: "Open the log again.", cause: error },
     );
   }

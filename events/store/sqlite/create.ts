@@ -15,7 +15,7 @@ import { kyselyOver } from "./kysely_database.ts";
 export const APPLICATION_ID = 0x4a4c4f47;
 
 /** Bytes of a database page, chosen by measurement (see the append bench). */
-export const PAGE_BYTES = 16 * 1024;
+export const PAGE_BYTES = 8 * 1024;
 
 /** The name under which a log is made. */
 export function temporaryPath(path: string): string {

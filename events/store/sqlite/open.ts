@@ -16,7 +16,7 @@ import { JoblogError } from "../../log/errors.ts";
 import { compileQueries, LOG_FORMAT, type LogQueries, migrate } from "../sql/mod.ts";
 import { ReaderBackend, WriterBackend } from "./backend.ts";
 import { SqliteConnection } from "./connection.ts";
-import { createLogFile } from "./create.ts";
+import { createLogFile, PAGE_BYTES } from "./create.ts";
 import { readFailure, textOf } from "./failures.ts";
 import { SQLITE_FLAVOUR } from "./flavour.ts";
 import { inspect } from "./inspect.ts";
@@ -24,10 +24,10 @@ import { kyselyOver } from "./kysely_database.ts";
 import { takeWriterLock, type WriterLock } from "./lock.ts";
 import { ReadSource } from "./read_source.ts";
 import { makeReserve } from "./reserve.ts";
-import { type Repeat, repeatUnheld } from "./watch.ts";
+import { type Repeat, repeatByTimer } from "./watch.ts";
 
 /** WAL pages after which a commit also writes back into the main file; 16 MiB. */
-export const CHECKPOINT_PAGES = 1_000;
+export const CHECKPOINT_PAGES: number = 16 * 1024 * 1024 / PAGE_BYTES;
 
 /** How a log is opened. */
 export interface OpenSqliteOptions {
@@ -39,7 +39,7 @@ export interface OpenSqliteOptions {
   readonly reserve?: boolean;
   /** Makes the name of a new log: 32 lower-case hex digits. @default random */
   readonly createLogId?: () => string;
-  /** Repeats a look at the log for `watch`. @default timers that keep no process alive */
+  /** Repeats a look at the log for `watch`. @default timers, while somebody watches */
   readonly repeat?: Repeat;
 }
 
@@ -139,8 +139,12 @@ function lock(path: string): WriterLock {
   );
 }
 
-/** Raises the fencing token durably and notes who holds the log. */
-function raiseToken(connection: SqliteConnection, queries: LogQueries): number {
+/**
+ * Raises the fencing token durably and notes who holds the log.
+ *
+ * @internal
+ */
+export function raiseToken(connection: SqliteConnection, queries: LogQueries): number {
   return connection.transaction(() => {
     const row = connection.all(queries.meta.sql, ["token"])[0];
     const token = Number(row?.["value"]) + 1;
@@ -152,7 +156,7 @@ function raiseToken(connection: SqliteConnection, queries: LogQueries): number {
 }
 
 async function openWriter(path: string, options: OpenSqliteOptions): Promise<StoreBackend> {
-  const { create = true, reserve = true, repeat = repeatUnheld } = options;
+  const { create = true, reserve = true, repeat = repeatByTimer } = options;
   const createLogId = options.createLogId ?? (() => randomBytes(16).toString("hex"));
   const mode = constants.R_OK | constants.W_OK;
   if (!exists(path, mode) && !create) throw missing(path);
@@ -200,7 +204,7 @@ function openReader(path: string, options: OpenSqliteOptions): StoreBackend {
       logId,
       token: 0,
       queries,
-      repeat: options.repeat ?? repeatUnheld,
+      repeat: options.repeat ?? repeatByTimer,
       source,
     });
   } catch (error) {

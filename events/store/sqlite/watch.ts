@@ -9,10 +9,12 @@ export const WATCH_INTERVAL_MS = 100;
 /** Runs `look` every `intervalMs` until the returned function is called. */
 export type Repeat = (look: () => void, intervalMs: number) => () => void;
 
-/** Timers that do not keep the process alive. */
-export const repeatUnheld: Repeat = (look, intervalMs) => {
+/**
+ * Timers that keep the process alive, as whoever watches is waiting for the next event; they end
+ * with the watch.
+ */
+export const repeatByTimer: Repeat = (look, intervalMs) => {
   const timer = setInterval(look, intervalMs);
-  (timer as unknown as { unref?: () => void }).unref?.();
   return () => clearInterval(timer);
 };
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import type { PageQuery, StoreBackend } from "../../../events/log/backend.ts";
-import { NAME_KEYS_MAX } from "../../../events/store/sqlite/committer.ts";
+import { NAME_KEYS_MAX } from "../../../events/store/sqlite/name_keys.ts";
 import { APPEND_ONLY_TABLES } from "../../../events/store/sql/mod.ts";
 import { batch, failure, LogFolder, record, records } from "./log_folder.ts";
 
@@ -62,7 +62,7 @@ describe("the SQLite backend", () => {
     assertEquals([(await backend.end()).position, await backend.cursor("p")], [1, undefined]);
   });
 
-  it("refuses records that do not start at the next position, or have a hole", async () => {
+  it("refuses records that are not at the next position and version, or have a hole", async () => {
     await backend.commit(batch(backend, records(1, 2)));
     for (const first of [1, 2, 4]) {
       const error = await failure(backend.commit(batch(backend, records(first, first))));
@@ -70,6 +70,10 @@ describe("the SQLite backend", () => {
     }
     const holed = [record(3, "a", 3), record(5, "a", 4)];
     assertEquals((await failure(backend.commit(batch(backend, holed)))).code, "versionConflict");
+    for (const version of [1, 2, 4]) {
+      const error = await failure(backend.commit(batch(backend, [record(3, "a", version)])));
+      assertEquals([error.code, error.expected, error.actual], ["versionConflict", 3, version]);
+    }
     assertEquals(await positions({}), [1, 2]);
   });
 
@@ -94,7 +98,7 @@ describe("the SQLite backend", () => {
     const commands = [{ id: "c", firstPosition: 1, lastPosition: 1 }];
     await backend.commit(batch(backend, records(1, 1), { commands }));
     const again = await failure(backend.commit(batch(backend, records(2, 2), { commands })));
-    assertEquals(again.code, "commitFailed");
+    assertEquals(again.code, "commandReused");
     assertEquals((await backend.end()).position, 1);
   });
 
@@ -158,20 +162,5 @@ describe("the SQLite backend", () => {
     await append;
     const rest = await reader.readPage({ ...query, from: 51, limit: 100 });
     assertEquals(rest.at(-1)?.position, 150);
-  });
-
-  it("starts pages of types at the types' index and never sorts them", () => {
-    const other = new DatabaseSync(logs.path(), { readOnly: true });
-    try {
-      const plan = other.prepare(
-        `explain query plan select position from events where type = 1 and position >= 1
-         union all select position from events where type = 2 and position >= 1
-         order by position limit 5`,
-      ).all().map((row) => String(row["detail"]));
-      assert(plan.some((line) => line.includes("events_by_type")), plan.join("\n"));
-      assert(!plan.some((line) => line.includes("TEMP B-TREE")), plan.join("\n"));
-    } finally {
-      other.close();
-    }
   });
 });

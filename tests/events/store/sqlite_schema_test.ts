@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
-import { LOG_FORMAT } from "../../../events/store/sql/mod.ts";
+import { compileQueries, LOG_FORMAT, type PreparedQuery } from "../../../events/store/sql/mod.ts";
+import { SQLITE_FLAVOUR } from "../../../events/store/sqlite/flavour.ts";
+import { kyselyOver } from "../../../events/store/sqlite/kysely_database.ts";
 import { APPLICATION_ID, PAGE_BYTES } from "../../../events/store/sqlite/mod.ts";
 import { LogFolder } from "./log_folder.ts";
 
@@ -45,5 +47,29 @@ describe("the schema of an SQLite log", () => {
     assertEquals(pragma("user_version"), LOG_FORMAT);
     assertEquals(pragma("page_size"), PAGE_BYTES);
     assertEquals(pragma("journal_mode"), "wal");
+  });
+
+  it("lets every query start at an index, and none sort", () => {
+    const queries = compileQueries(kyselyOver({ all: () => [] }), SQLITE_FLAVOUR);
+    const { page, scannedTypesPage, mergedTypesPage, streamPage, ...single } = queries;
+    const all: readonly PreparedQuery<unknown>[] = [
+      ...Object.values(single),
+      ...(["forwards", "backwards"] as const).flatMap((direction) => [
+        page(direction),
+        scannedTypesPage(direction, 3),
+        mergedTypesPage(direction, 1),
+        mergedTypesPage(direction, 3),
+        streamPage(direction, 0),
+        streamPage(direction, 3),
+      ]),
+    ];
+    for (const { sql } of all) {
+      const plan = db.prepare(`explain query plan ${sql}`).all()
+        .map((row) => String(row["detail"])).join("\n");
+      assert(!plan.includes("TEMP B-TREE"), `${sql}\n${plan}`);
+      // A scan of the events is right for their end only, where a LIMIT of one row stops it.
+      const mayScan = sql === queries.end.sql;
+      assert(mayScan || !/SCAN (events|streams|types|commands)/.test(plan), `${sql}\n${plan}`);
+    }
   });
 });
