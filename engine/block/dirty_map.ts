@@ -60,7 +60,7 @@ export class DirtyMap {
     this.#markedCount = 0;
   }
 
-  /** The first marked run at or after `from`, at most `lengthMax` bytes; undefined = none. */
+  /** The first marked run from the cluster of `from` on, `lengthMax` bytes at most. */
   next(from: number, lengthMax: number): DirtyArea | undefined {
     let first = Math.floor(from / this.#cluster);
     while (first < this.#clusterCount && !this.#has(first)) {

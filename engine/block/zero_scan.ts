@@ -1,10 +1,10 @@
+import type { Extent } from "./node.ts";
+
 /** How finely zeros are told from data: 64 KiB, the cluster of the copying jobs. */
 export const SCAN_GRAIN = 65_536;
 
-/** How much is read at once to look for zeros: 1 MiB. */
-export const SCAN_WINDOW = 1_048_576;
-
-import type { Extent } from "./node.ts";
+/** How far is looked at once: 1 MiB, so that one piece fits one task of a copying job. */
+const SCAN_WINDOW = 1_048_576;
 
 /** What was found in one window: one flag for each grain. */
 interface ScannedWindow {
@@ -18,7 +18,7 @@ interface ScannedWindow {
  *
  * JavaScript has no portable way to ask a file system where its holes are (SEEK_HOLE and FIEMAP
  * are out of reach), and `stat.blocks` proves only that there are none. So a file that may have
- * holes is read, 1 MiB at a time, and whole grains of zeros are called `zero`. The last window is
+ * holes is read, 1 MiB ahead, and whole grains of zeros are called `zero`. The last window is
  * remembered, so that its pieces are not read again.
  */
 export class ZeroScan {

@@ -24,8 +24,12 @@ import {
 export interface FakeRecord {
   /** Steps in the order of their recording. */
   readonly steps: DriverStep[];
-  /** Checkpoints with the number of steps recorded before them. */
-  readonly checkpoints: { readonly resumeFrom: JsonValue; readonly stepCount: number }[];
+  /** Checkpoints with the progress and the number of steps recorded before them. */
+  readonly checkpoints: {
+    readonly resumeFrom: JsonValue;
+    readonly current: number;
+    readonly stepCount: number;
+  }[];
   /** Consulted policies with their answers. */
   readonly errors: { operation: IoOperation; action: ErrorAction; code: unknown }[];
   /** `before`, `after` and acts in order. */
@@ -53,6 +57,9 @@ export interface FakeOptions {
   /** Called when the job is paused; resolving it resumes the job. */
   readonly onPaused?: (context: FakeContext) => Promise<void> | void;
 }
+
+/** Neighbouring steps of these kinds are recorded as one. */
+const MERGEABLE = ["hole", "zeroed", "skipped"];
 
 /** One job's context. `attach` the job, then give the context to its `run`. */
 export class FakeContext implements DriverContext {
@@ -207,7 +214,8 @@ export class FakeContext implements DriverContext {
   checkpoint(resumeFrom: JsonValue): Promise<void> {
     this.#sinceCheckpoint = 0;
     const stepCount = this.record.steps.length;
-    this.record.checkpoints.push({ resumeFrom: structuredClone(resumeFrom), stepCount });
+    const { current } = this.progress;
+    this.record.checkpoints.push({ resumeFrom: structuredClone(resumeFrom), current, stepCount });
     return Promise.resolve();
   }
 
@@ -241,7 +249,8 @@ export class FakeContext implements DriverContext {
     this.#current += work;
     this.#sinceCheckpoint += work;
     const last = this.record.steps.at(-1);
-    const isMergeable = step.kind === "hole" || step.kind === "zeroed" || step.kind === "skipped";
+    const isClosed = this.record.checkpoints.at(-1)?.stepCount === this.record.steps.length;
+    const isMergeable = !isClosed && MERGEABLE.includes(step.kind);
     if (last?.kind === step.kind && isMergeable && last.offset + last.length === step.offset) {
       const length = last.length + step.length;
       const merged = { ...last, length, work: (last.work ?? last.length) + work };

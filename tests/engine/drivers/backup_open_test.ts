@@ -1,0 +1,157 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
+import * as fs from "node:fs";
+import * as process from "node:process";
+import { JoblogError } from "../../../events/log/errors.ts";
+import { BlockError } from "../../../engine/block/errors.ts";
+import { backup } from "../../../engine/drivers/backup.ts";
+import type { JsonObject } from "../../../engine/drivers/driver.ts";
+import { noise, sameBytes } from "../../support/images.ts";
+import { BackupBed } from "./backup_bed.ts";
+
+let bed: BackupBed;
+beforeEach(() => {
+  bed = new BackupBed();
+  bed.folder.write("source.raw", noise(1_000));
+});
+afterEach(() => bed.folder.remove());
+
+async function refusal(extra: JsonObject = {}): Promise<JoblogError> {
+  return await assertRejects(() => bed.open(extra), JoblogError);
+}
+
+describe("backup.open()", () => {
+  it("finds the same file by any name and leaves it alone", async () => {
+    fs.linkSync(bed.folder.file("source.raw"), bed.folder.file("hard"));
+    fs.symlinkSync("source.raw", bed.folder.file("soft"));
+    for (const target of ["source.raw", "./source.raw", "hard", "soft"]) {
+      for (const mode of [undefined, "existing", "absolute-paths"]) {
+        const error = await refusal(mode === undefined ? { target } : { target, mode });
+        assertEquals(error.message, "Source and target cannot be the same");
+        assertEquals(error.code, "invalidParameter");
+      }
+    }
+    assert(sameBytes(bed.folder.read("source.raw"), noise(1_000)));
+  });
+
+  it("refuses a target that is not empty, with a hint, and accepts an empty one", async () => {
+    bed.folder.write("target.raw", noise(1_000));
+    const error = await refusal();
+    assert(error.message.endsWith('target.raw": it is not empty'));
+    assertEquals(error.hint, 'To overwrite it, give the mode "existing".');
+    bed.folder.write("target.raw", new Uint8Array(0));
+    await (await bed.open()).close?.();
+  });
+
+  it("refuses an existing target of another size", async () => {
+    for (const size of [0, 999, 1_001]) {
+      bed.folder.write("target.raw", noise(size));
+      const error = await refusal({ mode: "existing" });
+      assertEquals(error.message, "Source and target image have different sizes");
+      assertEquals([error.expected, error.actual], [1_000, size]);
+    }
+  });
+
+  it("says what is missing, a folder or unreadable, and leaves no target behind", async () => {
+    fs.mkdirSync(bed.folder.file("sub"));
+    const cases: [JsonObject, string][] = [
+      [{ source: "nope" }, "ENOENT"],
+      [{ source: "sub" }, "EISDIR"],
+      [{ target: "sub" }, "EISDIR"],
+      [{ target: "no/where" }, "ENOENT"],
+      [{ target: "nope", mode: "existing" }, "ENOENT"],
+    ];
+    if (process.getuid?.() !== 0) {
+      fs.chmodSync(bed.folder.write("secret", noise(1)), 0);
+      cases.push([{ source: "secret" }, "EACCES"]);
+    }
+    for (const [extra, code] of cases) {
+      const error = await assertRejects(() => bed.open(extra), BlockError);
+      assertEquals(error.code, code, JSON.stringify(extra));
+    }
+    assertEquals(fs.existsSync(bed.folder.file("target.raw")), false);
+  });
+});
+
+describe("backup.parameters()", () => {
+  const paths = { source: "a", target: "b" };
+
+  it("fills in defaults", () => {
+    assertEquals(backup.parameters(paths), {
+      ...paths,
+      sync: "full",
+      "on-source-error": "report",
+      "on-target-error": "report",
+      "max-workers": 4,
+      "max-chunk": 0,
+    });
+  });
+
+  it("keeps what was given", () => {
+    const given = {
+      ...paths,
+      sync: "full",
+      mode: "existing",
+      "on-source-error": "enospc",
+      "on-target-error": "auto",
+      "max-workers": 2_147_483_647,
+      "max-chunk": 65_536,
+    };
+    assertEquals<JsonObject>(backup.parameters(given), given);
+  });
+
+  const refused: [JsonObject, string, string][] = [
+    [{ target: "b" }, "source", "Parameter 'source' is missing"],
+    [{ source: "a" }, "target", "Parameter 'target' is missing"],
+    [{ source: 5, target: "b" }, "source", "Invalid parameter type for 'source', expected: string"],
+    [{ source: "", target: "b" }, "source", "Parameter 'source' must be the path of a file"],
+    [{ ...paths, sync: "top" }, "sync", "Parameter 'sync' does not accept value 'top'"],
+    [{ ...paths, mode: "x" }, "mode", "Parameter 'mode' does not accept value 'x'"],
+    [
+      { ...paths, "on-target-error": "STOP" },
+      "on-target-error",
+      "Parameter 'on-target-error' does not accept value 'STOP'",
+    ],
+    [
+      { ...paths, "on-source-error": "toString" },
+      "on-source-error",
+      "Parameter 'on-source-error' does not accept value 'toString'",
+    ],
+    [
+      { ...paths, "max-workers": 0 },
+      "max-workers",
+      "max-workers must be between 1 and 2147483647",
+    ],
+    [
+      { ...paths, "max-workers": 2_147_483_648 },
+      "max-workers",
+      "max-workers must be between 1 and 2147483647",
+    ],
+    [
+      { ...paths, "max-workers": 1.5 },
+      "max-workers",
+      "Invalid parameter type for 'max-workers', expected: integer",
+    ],
+    [
+      { ...paths, "max-chunk": -1 },
+      "max-chunk",
+      "max-chunk must be zero (which means no limit) or positive",
+    ],
+    [
+      { ...paths, "max-chunk": 65_535 },
+      "max-chunk",
+      "Required max-chunk (65535) is less than backup cluster size (65536)",
+    ],
+    [{ ...paths, colour: "red" }, "colour", "Parameter 'colour' is unexpected"],
+  ];
+  for (const [input, subject, message] of refused) {
+    it(`refuses ${JSON.stringify(input)}`, () => {
+      const error = assertThrows(() => backup.parameters(input), JoblogError);
+      assertEquals([error.code, error.subject, error.message], [
+        "invalidParameter",
+        subject,
+        message,
+      ]);
+    });
+  }
+});
