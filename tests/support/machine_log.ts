@@ -9,6 +9,7 @@ import {
   evolveTxn,
   initialTxn,
   type JobEvent,
+  type JobEventType,
   type JobState,
   jobStream,
   type TxnState,
@@ -28,6 +29,7 @@ export class MachineLog {
   readonly events: JobEvent[] = [];
   /** Position after each append. */
   readonly appends: number[] = [];
+  readonly #causes = new Map<number, number>();
   /** Transactions by id. */
   readonly txns = new Map<string, TxnState>();
   /** Set by tests that look at every append. */
@@ -87,6 +89,12 @@ export class MachineLog {
     return fresh;
   }
 
+  /** Types of the events that caused the events of a type. */
+  causes(type: JobEventType): readonly (JobEventType | undefined)[] {
+    return this.events.filter((event) => event.type === type)
+      .map(({ position }) => this.events[(this.#causes.get(position) ?? 0) - 1]?.type);
+  }
+
   /** Appends what was decided. */
   record(txnId: string | undefined, { events }: Decision): void {
     if (events.length === 0) return;
@@ -94,6 +102,7 @@ export class MachineLog {
     for (const { stream, type, data, cause } of events) {
       const position = this.position + 1;
       if (cause !== undefined && cause >= position) throw new Error(`${type} precedes its cause`);
+      if (cause !== undefined) this.#causes.set(position, cause);
       const version = (this.#versions.get(stream) ?? 0) + 1;
       const head = { position, stream, version, schema: 1, time: position * 1_000 };
       const metadata = { actor: "test", via: "engine" };
