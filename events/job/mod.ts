@@ -34,10 +34,12 @@
  *
  * @module
  */
+export * from "./causes.ts";
 export * from "./error_policy.ts";
 export * from "./errno.ts";
 export * from "./events.ts";
 export * from "./evolve.ts";
+export * from "./sentences.ts";
 export * from "./state.ts";
 export * from "./status.ts";
 export * from "./verb.ts";

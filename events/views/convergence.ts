@@ -6,7 +6,7 @@
  * Source: QEMU 7.2 job.c job_completed_txn_success, job_transition_to_pending: all members go to
  * pending together, and one with manual finalize holds them all there.
  */
-import { isCompletedStatus, isOverStatus, type JobState, nameOf } from "../job/mod.ts";
+import { instant, isCompletedStatus, isOverStatus, type JobState, nameOf } from "../job/mod.ts";
 import type { TxnDecision, TxnState } from "../job/mod.ts";
 import type { PauseNote } from "./txns.ts";
 
@@ -145,9 +145,4 @@ function pausedBy(pause: PauseNote | undefined): string {
     case "internal":
       return " by the engine";
   }
-}
-
-/** An instant as text: ISO 8601 in UTC. */
-export function instant(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -14,15 +14,14 @@
  *
  * @module
  */
-export * from "./causes.ts";
 export * from "./convergence.ts";
 export * from "./info.ts";
 export * from "./jobs.ts";
 export * from "./progress.ts";
 export * from "./projection.ts";
-export * from "./sentences.ts";
 export * from "./statistics.ts";
 export * from "./timeline.ts";
 export * from "./timeline_lines.ts";
+export * from "./timeline_reader.ts";
 export * from "./txns.ts";
 export * from "./wire/mod.ts";

@@ -12,18 +12,19 @@
  */
 import {
   applyToJob,
+  type CauseSource,
+  explain,
   INITIAL_JOB,
   type JobError,
   type JobEvent,
   type JobState,
   type JobStatus,
   jobStream,
+  KnownCauses,
   txnStream,
 } from "../job/mod.ts";
-import type { RecordedEvent, Via } from "../log/event.ts";
-import { type CauseSource, KnownCauses } from "./causes.ts";
+import type { Via } from "../log/event.ts";
 import { type Gaps, isUnderstood, noGaps, type Projection } from "./projection.ts";
-import { explain } from "./sentences.ts";
 
 type Draft<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -120,8 +121,9 @@ export function timeline(runId: string): Projection<TimelineState> {
     }),
     evolve(state, event) {
       const isOwn = event.stream === stream;
-      const isGroups = event.stream.startsWith("txn-") && (state.job.txnId === "" ||
-        event.stream === txnStream(state.job.txnId));
+      // The group is known from the creation on; nothing of it concerns the job before that.
+      const { txnId } = state.job;
+      const isGroups = txnId !== "" && event.stream === txnStream(txnId);
       if (!isOwn && !isGroups) return state;
       state.time = event.time;
       if (!isUnderstood(event, state.gaps)) return state;

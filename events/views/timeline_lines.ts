@@ -1,4 +1,4 @@
-import { instant } from "./convergence.ts";
+import { instant } from "../job/mod.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** One line of a timeline as data, for tables. */

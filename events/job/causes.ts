@@ -5,9 +5,10 @@
  * the `VerbAccepted` or `VerbRefused` with that id. Pure: the events come from a
  * {@linkcode CauseSource} that was filled before.
  */
-import type { JobEvent, JobEventType } from "../job/mod.ts";
-import { isJobEvent } from "../job/mod.ts";
 import type { RecordedEvent } from "../log/event.ts";
+import type { ReadAllOptions } from "../log/store.ts";
+import type { JobEvent, JobEventType } from "./events.ts";
+import { isJobEvent, jobStream, runIdOfStream } from "./events.ts";
 
 /** Longest chain that is followed; a longer one is cut, because chains of decisions are short. */
 export const CHAIN_MAX = 32;
@@ -43,6 +44,7 @@ export class KnownCauses implements CauseSource {
   readonly #events = new Map<number, JobEvent>();
   readonly #commands = new Map<string, JobEvent>();
   readonly #names = new Map<string, string>();
+  readonly #runs = new Set<string>();
 
   /** Makes an event known; a command's record and a job's name become known with it. */
   add(event: RecordedEvent | JobEvent): void {
@@ -51,9 +53,20 @@ export class KnownCauses implements CauseSource {
     this.#events.set(known.position, known);
     if (known.type === "VerbAccepted" || known.type === "VerbRefused") {
       this.#commands.set(known.data.commandId, known);
-    } else if (known.type === "JobCreated" && known.data.id !== null) {
-      this.#names.set(known.data.runId, known.data.id);
+    } else if (known.type === "JobCreated") {
+      this.#runs.add(known.data.runId);
+      if (known.data.id !== null) this.#names.set(known.data.runId, known.data.id);
     }
+  }
+
+  /** Whether the creation of a run was looked for already. */
+  knowsRun(runId: string): boolean {
+    return this.#runs.has(runId);
+  }
+
+  /** Notes that the creation of a run is looked for. */
+  markRun(runId: string): void {
+    this.#runs.add(runId);
   }
 
   event(position: number): JobEvent | undefined {
@@ -107,4 +120,78 @@ export function causeChain(event: JobEvent, source: CauseSource): readonly JobEv
     at = causeOf(at, source);
   }
   return chain;
+}
+
+const RECORDS = ["VerbAccepted", "VerbRefused"] as const;
+
+/**
+ * The reads of a log that make the causes of some events known.
+ *
+ * The caller does each read and adds what it finds before it asks for the next one:
+ *
+ * ```ts ignore
+ * for (const read of causeReads(events, known)) {
+ *   for await (const event of reader.readAll(read)) known.add(event);
+ * }
+ * ```
+ *
+ * The record of a command stands in the append of its effects, so the nearest record before or
+ * after them is tried first; only a cause from far away asks for all records.
+ *
+ * @param events whose causes are wanted; they are added to `known`
+ * @param known what is known already is not asked for
+ */
+export function* causeReads(
+  events: Iterable<JobEvent>,
+  known: KnownCauses,
+): Generator<ReadAllOptions, void, void> {
+  for (const event of events) {
+    let at: JobEvent | undefined = event;
+    for (let i = 0; i < CHAIN_MAX && at !== undefined; i++) {
+      known.add(at);
+      yield* nameReads(at, known);
+      const reference = causeReference(at);
+      if (reference?.kind === "command") {
+        // The record of a command is a root.
+        yield* recordReads(reference.id, at.position, known);
+        break;
+      }
+      yield* reference === undefined
+        ? impliedReads(at, known)
+        : eventReads(reference.position, known);
+      at = causeOf(at, known);
+    }
+  }
+}
+
+function* eventReads(position: number, known: KnownCauses): Generator<ReadAllOptions> {
+  if (known.event(position) === undefined) yield { from: position, to: position };
+}
+
+function* recordReads(id: string, near: number, known: KnownCauses): Generator<ReadAllOptions> {
+  const nearest = { from: near, types: RECORDS, limit: 1 };
+  const reads: readonly ReadAllOptions[] = [
+    { ...nearest, direction: "backwards" },
+    { ...nearest, direction: "forwards" },
+    { types: RECORDS },
+  ];
+  for (const read of reads) if (known.command(id) === undefined) yield read;
+}
+
+function* impliedReads(event: JobEvent, known: KnownCauses): Generator<ReadAllOptions> {
+  if (event.type !== "TxnDecided" || event.data.decision !== "commit") return;
+  if (known.lastBefore(event.stream, "TxnFinalizing", event.position) !== undefined) return;
+  const { stream, position: from } = event;
+  yield { direction: "backwards", from, stream, types: ["TxnFinalizing"], limit: 1 };
+}
+
+/** Sentences name jobs by id; the creation of a run knows it. */
+function* nameReads(event: JobEvent, known: KnownCauses): Generator<ReadAllOptions> {
+  const runIds = [runIdOfStream(event.stream)];
+  if (event.type === "TxnDecided") runIds.push(event.data.trigger ?? undefined);
+  for (const runId of runIds) {
+    if (runId === undefined || known.knowsRun(runId)) continue;
+    known.markRun(runId);
+    yield { stream: jobStream(runId), types: ["JobCreated"], limit: 1 };
+  }
 }

@@ -5,9 +5,9 @@
  * job's own and of its name when it is another's. A chain reads from the event to its root:
  * `a pause point was reached, because ann asked for "pause" over cli`.
  */
-import { type JobError, type JobEvent, runIdOfStream } from "../job/mod.ts";
-import type { CauseSource } from "./causes.ts";
-import { causeChain } from "./causes.ts";
+import { causeChain, type CauseSource } from "./causes.ts";
+import type { JobError } from "./errno.ts";
+import { type JobEvent, runIdOfStream } from "./events.ts";
 
 /** Who a sentence is about and where names come from. */
 export interface Speaker {
@@ -214,4 +214,9 @@ export function explain(event: JobEvent, runId: string, source: CauseSource): Ex
   const distinct = clauses.filter((clause, i) => clause !== clauses[i - 1]);
   const { actor, via } = root.metadata;
   return { text: distinct.join(", because "), actor, via, chain };
+}
+
+/** An instant as text: ISO 8601 in UTC, with milliseconds. */
+export function instant(ms: number): string {
+  return new Date(ms).toISOString();
 }
