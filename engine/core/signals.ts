@@ -110,7 +110,7 @@ function apply(draft: Draft, job: JobState, signal: Signal): void {
     case "errorRaised":
       return raiseError(draft, job, signal);
     case "runReturned":
-      if (!isCompletedStatus(job.status)) endRun(draft, runId, signal.error);
+      if (job.isStarted && !isCompletedStatus(job.status)) endRun(draft, runId, signal.error);
       return;
     case "callbackReturned":
       return endCallback(draft, job, signal.callback, signal.error);
@@ -173,7 +173,7 @@ function raiseError(
   job: JobState,
   signal: Signal & { readonly kind: "errorRaised" },
 ): void {
-  if (isCompletedStatus(job.status)) return;
+  if (!job.isStarted || isCompletedStatus(job.status)) return;
   const { operation, policy, error } = signal;
   const action = actionOf(signal);
   draft.onJob(job.runId, "IoErrorHandled", { operation, policy, action, error });
