@@ -175,12 +175,18 @@ export class Machine extends MachineLog {
     for (const [runId, script] of this.#scripts) next.#scripts.set(runId, script);
     next.#nameCount = this.#nameCount;
     for (const event of this.events.slice(0, position)) next.take(event);
+    next.appends.push(...this.appends.filter((end) => end <= position));
     return next;
   }
 
   /** Does all that the shell has to do. */
   settle(): void {
-    while (this.#reachPausePoint() || this.#enterOne() || this.#callOne() || this.#answerHeld());
+    while (this.step());
+  }
+
+  /** Does one thing that the shell has to do; false = there is none. */
+  step(): boolean {
+    return this.#reachPausePoint() || this.#enterOne() || this.#callOne() || this.#answerHeld();
   }
 
   #settleUnlessByHand(): void {
