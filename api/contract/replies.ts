@@ -28,29 +28,32 @@ export const JobView = z.object({
   type: z.string(),
   txnId: z.string().describe("Its transaction; equals runId for a lone job"),
   status: z.string(),
-  statusAt: instant.describe("Since when, in ms since 1970 UTC"),
-  createdAt: instant,
+  statusSince: instant.describe("Since when, in ms since 1970 UTC"),
   verbs: z.array(z.string()).describe("Verbs that this status accepts"),
-  parameters: z.record(z.string(), z.unknown()),
+  progress: z.object({
+    current: wholeNumber,
+    total: wholeNumber,
+    percent: z.number().describe("0 to 100 with one decimal; 100 = nothing is left"),
+  }),
   speed: wholeNumber.describe("Bytes per second; 0 = unlimited"),
+  ioStatus: z.string(),
+  error: JobErrorView.nullable(),
+  pauseCount: wholeNumber.describe("Reasons to be paused"),
+  isUserPaused: z.boolean().describe("True if a user or the error policy is one of them"),
+  isCancelRequested: z.boolean(),
+  isResumable: z.boolean().describe("True if it can outlive its process"),
   autoFinalize: z.boolean(),
   autoDismiss: z.boolean(),
-  isResumable: z.boolean().describe("True if it can outlive its process"),
-  isUserPaused: z.boolean(),
-  pauseCount: wholeNumber,
-  isCancelRequested: z.boolean(),
-  isForceCancelled: z.boolean(),
-  isCompleteRequested: z.boolean(),
-  ioStatus: z.string(),
-  progress: z.object({ current: wholeNumber, total: wholeNumber }),
-  checkpoint: z.object({ position, current: wholeNumber }).nullable(),
   outcome: z.string().nullable().describe("completed or cancelled; null before it concluded"),
   ret: wholeNumber.describe("0, or a negative errno"),
-  error: JobErrorView.nullable(),
+  checkpoint: z.object({ position, current: wholeNumber, resumeFrom: z.unknown() }).nullable(),
+  createdAt: instant,
+  parameters: z.record(z.string(), z.unknown()),
   stepCount: wholeNumber,
-  version: wholeNumber.describe("Number of events in the job's stream"),
   position: position.describe("Position of its last event"),
-  setBy: z.record(z.string(), position).describe("Per explained field, the position that set it"),
+  setBy: z.record(z.string(), z.unknown()).describe(
+    "Per explained field, the position of the event that set it",
+  ),
 }).meta({ id: "JobView", description: "Everything that is true of one job" });
 
 const around = {
@@ -65,21 +68,36 @@ export const JobReply = z.object({ job: JobView, ...around }).meta({ id: "JobRep
 export const JobsReply = z.object({ jobs: z.array(JobView), ...around }).meta({ id: "JobsReply" });
 
 /** A transaction with its members, oldest first. */
-export const TxnReply = z.object({
-  txn: z.object({
-    txnId: z.string(),
-    isGroup: z.boolean().describe("True if its jobs end together"),
+export const TxnView = z.object({
+  id: z.string(),
+  isGroup: z.boolean().describe("True if its jobs end together"),
+  members: z.array(JobView),
+  convergence: z.object({
     phase: z.string().describe("running, held, preparing, committing, aborting or concluded"),
-    blockers: z.array(z.string()).describe("What it waits for, in words"),
+    memberCount: wholeNumber,
+    completedCount: wholeNumber,
+    waitingCount: wholeNumber,
+    concludedCount: wholeNumber,
     decision: z.object({
       decision: z.string(),
       trigger: z.string().nullable(),
       position,
     }).nullable(),
-    jobs: z.array(JobView),
+    awaited: z.array(z.string()),
+    blockers: z.array(z.object({
+      runId: z.string(),
+      name: z.string(),
+      kind: z.string(),
+      since: instant,
+      text: z.string(),
+    })),
   }),
-  ...around,
-}).meta({ id: "TxnReply" });
+  awaitedCommands: z.array(z.string()),
+  position,
+}).meta({ id: "TxnView", description: "A transaction and what it waits for" });
+
+/** A transaction, and the process behind it. */
+export const TxnReply = z.object({ txn: TxnView, ...around }).meta({ id: "TxnReply" });
 
 /** What was created. */
 export const CreatedReply = z.object({
@@ -122,18 +140,45 @@ export const EventsReply = z.object({
 
 /** How a job came to where it is. */
 export const TimelineReply = z.object({
-  id: z.string().nullable(),
-  runId: z.string(),
+  job: JobView,
   entries: z.array(z.object({
     status: z.string(),
     since: instant,
+    until: instant.nullable().describe("null = it is still so"),
+    durationMs: wholeNumber,
     position,
     actor: z.string(),
     via: z.string(),
     why: z.string(),
-  })),
+    causes: z.array(position),
+    error: JobErrorView.nullable(),
+  })).describe("Each status, in order"),
+  notes: z.array(z.object({
+    kind: z.string(),
+    at: instant,
+    position,
+    actor: z.string(),
+    via: z.string(),
+    text: z.string(),
+    count: wholeNumber,
+  })).describe("What else happened, in order"),
+  isComplete: z.boolean().describe("True if every event of the job was understood"),
   ...around,
 }).meta({ id: "TimelineReply" });
+
+/** Fields that say which event gave them their value. */
+export const EXPLAINED_FIELDS = [
+  "status",
+  "pause",
+  "resume",
+  "cancel",
+  "complete",
+  "speed",
+  "ioStatus",
+  "error",
+  "total",
+  "checkpoint",
+] as const;
 
 /** Why a field has its value. */
 export const WhyReply = z.object({
@@ -141,9 +186,11 @@ export const WhyReply = z.object({
   runId: z.string(),
   field: z.string(),
   value: z.unknown(),
-  event: EventView.nullable().describe("The event that set it; null = still as at creation"),
-  cause: EventView.nullable().describe("The command or event that brought that event about"),
-  text: z.string(),
+  event: EventView.nullable().describe("The event that set it; null = it has its first value"),
+  causes: z.array(EventView).describe("What brought that event about, the direct cause first"),
+  actor: z.string().nullable().describe("Who stands at the root"),
+  via: z.string().nullable().describe("The way in of the root"),
+  text: z.string().describe("One sentence"),
   ...around,
 }).meta({ id: "WhyReply" });
 
@@ -152,11 +199,14 @@ export const VerifyReply = z.object({
   isValid: z.boolean(),
   size: wholeNumber.describe("Records that were verified"),
   root: z.string().describe("Root of the Merkle tree over them: 64 hex digits"),
-  fault: z.object({
-    code: z.string(),
-    position: position.nullable(),
+  faultCount: wholeNumber.describe("How many faults there are in all"),
+  faults: z.array(z.object({
+    kind: z.string(),
+    position: position.describe("Of the record; 0 = the log as a whole"),
+    expected: z.string(),
+    found: z.string(),
     text: z.string(),
-  }).nullable().describe("The first fault"),
+  })).describe("The first faults"),
 }).meta({ id: "VerifyReply" });
 
 /** What a log is and holds. */

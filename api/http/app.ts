@@ -1,0 +1,151 @@
+/**
+ * The HTTP front: a Hono app over one service, mounted from the table of routes.
+ *
+ * - Who asks is stamped here, from the connection and never from the request.
+ * - Commands pass a token bucket before anything of them is read.
+ * - Every error leaves as a problem document; streams end when the server's signal aborts.
+ *
+ * Called by `api/serve` and by tests, which need no server.
+ */
+import { Hono } from "hono";
+import { type Route, type RouteName, ROUTES } from "../contract.ts";
+import { JoblogError, type Service } from "../service.ts";
+import { type Call, handlers } from "./handlers.ts";
+import { problemResponse } from "./problem.ts";
+import type { After } from "./sse.ts";
+import { type BucketOptions, DEFAULT_BUCKET, TokenBuckets } from "./token_bucket.ts";
+
+/** What the app stands on. */
+export interface AppOptions {
+  /** The facade. */
+  readonly service: Service;
+  /** Ends all streams; aborted before the server is stopped. */
+  readonly signal?: AbortSignal;
+  /** Names that a request's Host header may have; absent = any, for sockets that have no names. */
+  readonly hosts?: ReadonlySet<string>;
+  /** How fast an actor may send commands. */
+  readonly bucket?: BucketOptions;
+  /** Milliseconds, for the buckets. */
+  readonly now?: () => number;
+  /** Timers of heartbeats. */
+  readonly after?: After;
+  /** Told about faults of the program, whose text is not for clients. */
+  readonly onFault?: (error: unknown) => void;
+}
+
+/** Who stands behind a request, as the server sees it. */
+export interface RequestOrigin {
+  /** Such as `http:127.0.0.1` or `cli:ann`. */
+  readonly actor: string;
+  /** The way in. @default "http" */
+  readonly via?: "http" | "cli";
+}
+
+/** The HTTP front as a function of requests. */
+export interface HttpApp {
+  /** Answers a request; never rejects. */
+  fetch(request: Request, origin: RequestOrigin): Promise<Response>;
+  /** Commands that were stopped before the door, so far. */
+  readonly throttledCount: number;
+}
+
+interface Environment {
+  Bindings: { readonly origin: RequestOrigin };
+}
+
+function notFound(path: string): JoblogError<"unknownRoute"> {
+  return new JoblogError("unknownRoute", `Cannot find route "${path}": there is none`, {
+    subject: path,
+    hint: "The routes are listed at / and at /v1/openapi.json.",
+  });
+}
+
+function wrongMethod(method: string, path: string, allow: string): JoblogError {
+  const text = `Cannot use method ${method} on "${path}": it has ${allow}`;
+  return new JoblogError("methodNotAllowed", text, { expected: allow, actual: method });
+}
+
+/** The methods of each path. */
+function methodsByPath(): ReadonlyMap<string, readonly string[]> {
+  const methods = new Map<string, string[]>();
+  for (const { method, path } of Object.values(ROUTES)) {
+    const list = methods.get(path) ?? [];
+    methods.set(path, method === "GET" ? [...list, "GET", "HEAD"] : [...list, method]);
+  }
+  return methods;
+}
+
+class Door {
+  readonly #options: AppOptions;
+  readonly #buckets: TokenBuckets;
+  throttledCount = 0;
+
+  constructor(options: AppOptions) {
+    this.#options = options;
+    this.#buckets = new TokenBuckets(options.bucket ?? DEFAULT_BUCKET, options.now ?? Date.now);
+  }
+
+  /** A response for who may not come in. */
+  check(request: Request, origin: RequestOrigin): Response | undefined {
+    const { hosts } = this.#options;
+    const host = new URL(request.url).hostname;
+    if (hosts !== undefined && !hosts.has(host)) {
+      const details = { subject: "Host", actual: host };
+      return problemResponse(
+        new JoblogError("wrongHost", `Cannot answer for "${host}": not this server`, details),
+      );
+    }
+    if (request.method === "GET" || request.method === "HEAD") return undefined;
+    const waitMs = this.#buckets.take(origin.actor);
+    if (waitMs === 0) return undefined;
+    this.throttledCount += 1;
+    const text = `Cannot take more commands of "${origin.actor}": too many at once`;
+    const error = new JoblogError("tooManyRequests", text, { subject: origin.actor });
+    return problemResponse(error, { "retry-after": String(Math.ceil(waitMs / 1_000)) });
+  }
+}
+
+/** Makes the app. */
+export function createApp(options: AppOptions): HttpApp {
+  const app = new Hono<Environment>();
+  const table = handlers(options);
+  const answer = async (call: Call, name: RouteName) => {
+    try {
+      return await table[name](call);
+    } catch (error) {
+      return failed(error, options);
+    }
+  };
+  for (const [name, route] of Object.entries(ROUTES) as [RouteName, Route][]) {
+    app.on(route.method, route.path, (context) =>
+      answer({
+        request: context.req.raw,
+        origin: context.env.origin,
+        parameters: context.req.param(),
+      }, name));
+  }
+  for (const [path, methods] of methodsByPath()) {
+    const allow = methods.join(", ");
+    app.all(path, ({ req }) =>
+      problemResponse(wrongMethod(req.method, req.path, allow), { allow }));
+  }
+  app.notFound(({ req }) => problemResponse(notFound(req.path)));
+  app.onError((error) => failed(error, options));
+  const door = new Door(options);
+  return {
+    async fetch(request, origin) {
+      return door.check(request, origin) ?? await app.fetch(request, { origin });
+    },
+    get throttledCount() {
+      return door.throttledCount;
+    },
+  };
+}
+
+function failed(error: unknown, options: AppOptions): Response {
+  const response = problemResponse(error);
+  if (response.status === 500) options.onFault?.(error);
+  // What was not read of a refused body is not worth reading.
+  if (response.status === 413) response.headers.set("connection", "close");
+  return response;
+}

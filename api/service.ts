@@ -1,0 +1,298 @@
+/**
+ * The one facade behind all ways in: queries and commands as plain data.
+ *
+ * - Over a live engine it answers from durable state and takes commands; over a reader alone it
+ *   answers from the log, and commands are refused with "logReadOnly".
+ * - Each reply says which process stands behind it: no status is told without its writer.
+ * - Input is checked against the contract here, so that all ways in refuse the same things in the
+ *   same words.
+ *
+ * Called by the fronts and by whoever joins them.
+ */
+import { acceptsVerb, JOB_VERBS, type JobState, jobStream } from "../events/job/mod.ts";
+import { JoblogError } from "../events/log/errors.ts";
+import type { EventReader, SubscribeOptions, Subscription } from "../events/log/store.ts";
+import { at } from "../events/replay/at.ts";
+import {
+  jobs,
+  type JobsState,
+  jobView,
+  listJobs,
+  readTimeline,
+  statistics,
+  type StatisticsState,
+  type TxnsState,
+  txns,
+  txnView,
+} from "../events/views/mod.ts";
+import type { CommandContext, Joblog } from "../engine/run/mod.ts";
+import type * as contract from "./contract.ts";
+import { createJobs, sendVerb } from "./service/commands.ts";
+import { Follower } from "./service/follower.ts";
+import { whyField } from "./service/history.ts";
+import { isRunId, jobOf, positionOf, runOf } from "./service/lookup.ts";
+import { eventsPage } from "./service/page.ts";
+import { momentFrom } from "./service/request.ts";
+import { verifyLog } from "./service/verify.ts";
+import { writerOf } from "./service/writer.ts";
+
+export type { CommandContext } from "../engine/run/mod.ts";
+export type { RecordedEvent } from "../events/log/event.ts";
+export type { Subscription } from "../events/log/store.ts";
+export { JoblogError } from "../events/log/errors.ts";
+export { invalidRequest } from "./service/request.ts";
+
+/** What a service stands on. */
+export interface ServiceOptions {
+  /** The log, for reading. */
+  readonly reader: EventReader;
+  /** The engine of this process; absent = queries only. */
+  readonly joblog?: Joblog;
+  /** Says whether a live process holds the log for writing. @default whether `joblog` is there */
+  readonly isWriterAlive?: () => boolean;
+}
+
+/** Filters of a subscription. */
+export interface FollowOptions {
+  /** The last position already seen. @default 0 */
+  readonly after?: number;
+  /** Only these types. */
+  readonly types?: readonly string[];
+  /** Only this job, by id or run id. */
+  readonly job?: string;
+  /** Ends it. */
+  readonly signal?: AbortSignal;
+}
+
+/** The facade. Safe to call concurrently; whoever opened the log closes it. */
+export class Service {
+  readonly #options: ServiceOptions;
+  readonly #jobs: Follower<JobsState>;
+  readonly #txns: Follower<TxnsState>;
+  readonly #statistics: Follower<StatisticsState>;
+
+  /** Nothing is read before it is asked for. */
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    this.#jobs = new Follower(options.reader, jobs);
+    this.#txns = new Follower(options.reader, txns);
+    this.#statistics = new Follower(options.reader, statistics);
+  }
+
+  /** True if commands are taken. */
+  get takesCommands(): boolean {
+    return this.#options.joblog !== undefined;
+  }
+
+  /** Kinds of jobs that can be created here. */
+  get jobTypes(): readonly { readonly type: string; readonly summary: string }[] {
+    return this.#options.joblog?.driverTypes ?? [];
+  }
+
+  /** The process behind the log. */
+  writer(): Promise<contract.WriterViewValue> {
+    const { reader, joblog, isWriterAlive } = this.#options;
+    const isAlive = joblog === undefined ? isWriterAlive?.() ?? false : joblog.failure === undefined;
+    return writerOf(reader, isAlive);
+  }
+
+  /**
+   * Jobs, newest first; internal ones are left out.
+   *
+   * @throws {JoblogError} codes "invalidRequest" and "unknownPosition" for `at`
+   */
+  async jobs(
+    options: { readonly all?: boolean; readonly at?: string } = {},
+  ): Promise<contract.JobsReplyValue> {
+    const all = options.all === true;
+    if (options.at !== undefined) {
+      const position = await this.#position(options.at);
+      const world = await at(this.#options.reader, { position });
+      const list = world.jobs.filter((job) => job.id !== null && (all || job.status !== "null"));
+      return await this.#around({ jobs: list.map(viewOf) }, position);
+    }
+    const { joblog } = this.#options;
+    const list = joblog !== undefined && !all
+      ? joblog.jobs()
+      : await this.#jobs.current((state) => listJobs(state, { all }));
+    return await this.#around({ jobs: list.map(viewOf) });
+  }
+
+  /**
+   * One job by id (its newest life) or run id, now or at a moment; dismissed ones too.
+   *
+   * @throws {JoblogError} codes "unknownJob", "invalidRequest" and "unknownPosition"
+   */
+  async job(id: string, options: { readonly at?: string } = {}): Promise<contract.JobReplyValue> {
+    const { reader, joblog } = this.#options;
+    if (options.at !== undefined) {
+      const position = await this.#position(options.at);
+      return await this.#around({ job: viewOf(await jobOf(reader, id, position)) }, position);
+    }
+    const live = isRunId(id)
+      ? joblog?.jobs().find((job) => job.runId === id)
+      : joblog?.job(id)?.state;
+    return await this.#around({ job: viewOf(live ?? await jobOf(reader, id)) });
+  }
+
+  /**
+   * One transaction; a lone job's id is its run id.
+   *
+   * @throws {JoblogError} code "unknownTxn"
+   */
+  async txn(id: string): Promise<contract.TxnReplyValue> {
+    const view = await this.#txns.current((state) => {
+      const txn = state.txns.get(id);
+      return txn && txnView(txn, state.pauses);
+    });
+    if (view === undefined) {
+      throw new JoblogError("unknownTxn", `Cannot find transaction "${id}": there is none`, {
+        subject: id,
+        hint: "The field txnId of a job names its transaction.",
+      });
+    }
+    const members = view.members.map((job) => withVerbs(job, false));
+    return await this.#around({ txn: { ...view, members } });
+  }
+
+  /**
+   * A page of events.
+   *
+   * @param query an `EventsQuery` of the contract
+   * @throws {JoblogError} codes "invalidRequest" and "unknownJob"
+   */
+  async events(query: unknown): Promise<contract.EventsReplyValue> {
+    const job = (query as { readonly job?: unknown } | null)?.job;
+    return await eventsPage(this.#options.reader, query, await this.#streamOf(job));
+  }
+
+  /**
+   * Follows the log.
+   *
+   * @throws {JoblogError} codes "unknownJob" and "invalidArgument"
+   */
+  async follow(options: FollowOptions = {}): Promise<Subscription> {
+    const stream = await this.#streamOf(options.job);
+    const subscribe: SubscribeOptions = {
+      ...(options.after === undefined ? {} : { after: options.after }),
+      ...(options.types === undefined ? {} : { types: options.types }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(stream === undefined ? {} : { stream }),
+    };
+    return this.#options.reader.subscribe(subscribe);
+  }
+
+  /** Each status of a job: since when, by whom and why. Errors as for `job`. */
+  async timeline(id: string): Promise<contract.TimelineReplyValue> {
+    const { reader } = this.#options;
+    const { runId } = await jobOf(reader, id);
+    const timeline = await readTimeline(reader, runId);
+    if (timeline === undefined) throw new Error(`Job ${runId} is in the log, and is not`);
+    return await this.#around({ ...timeline, job: viewOf(timeline.job) });
+  }
+
+  /**
+   * Why a field has its value. Errors as for `job`, and "invalidRequest" for an unknown field.
+   */
+  async why(id: string, field: string): Promise<contract.WhyReplyValue> {
+    const { reader } = this.#options;
+    return await this.#around(await whyField(reader, await jobOf(reader, id), field));
+  }
+
+  /**
+   * Verifies the log; a fault is an answer and not an error.
+   *
+   * @param options a known root, and the number of records that it is of
+   */
+  verify(options: { size?: number; root?: string } = {}): Promise<contract.VerifyReplyValue> {
+    return verifyLog(this.#options.reader, options);
+  }
+
+  /** What the log is and holds. */
+  async log(): Promise<contract.LogReplyValue> {
+    const { reader } = this.#options;
+    const [counts, position] = await this.#statistics.current((state, position) =>
+      [structuredClone(state) as unknown as Record<string, unknown>, position] as const
+    );
+    return await this.#around({
+      logId: reader.logId,
+      time: (await reader.end()).time,
+      sizeBytes: await reader.sizeBytes(),
+      root: await reader.root(position),
+      statistics: counts,
+    }, position);
+  }
+
+  /** Sign of life: the log can be read and, with an engine, no commit has failed. */
+  async health(): Promise<{ readonly isHealthy: boolean; readonly position: number }> {
+    const { reader, joblog } = this.#options;
+    const { position } = await reader.end();
+    return { isHealthy: joblog?.failure === undefined, position };
+  }
+
+  /**
+   * Creates one job, or several together.
+   *
+   * @param body a `JobBody` or a `TransactionBody` of the contract
+   * @throws {JoblogError} codes "invalidRequest", "logReadOnly", or the engine's refusal
+   */
+  async create(body: unknown, context: CommandContext): Promise<contract.CreatedReplyValue> {
+    const { txnId, jobs } = await createJobs(this.#engine(), body, context);
+    return await this.#around({ txnId, jobs: jobs.map(viewOf) });
+  }
+
+  /**
+   * Sends a verb to a job, by id or run id; resolves when its answer is durable.
+   *
+   * @param body the verb's arguments of the contract; undefined = none
+   * @throws {JoblogError} codes "invalidRequest", "logReadOnly", or the engine's refusal
+   */
+  async verb(
+    id: string,
+    verb: contract.VerbName,
+    body: unknown,
+    context: CommandContext,
+  ): Promise<contract.VerbReplyValue> {
+    const joblog = this.#engine();
+    const known = await sendVerb(joblog, id, verb, body, context);
+    const job = joblog.jobs().find((now) => now.runId === known?.runId);
+    return await this.#around({ verb, job: job === undefined ? null : viewOf(job) });
+  }
+
+  #engine(): Joblog {
+    const { joblog } = this.#options;
+    if (joblog !== undefined) return joblog;
+    throw new JoblogError("logReadOnly", "Cannot take commands: the log is open for reading only", {
+      hint: "Send the command to the process that writes the log.",
+    });
+  }
+
+  #position(text: string): Promise<number> {
+    return Promise.resolve(momentFrom(text))
+      .then((moment) => positionOf(this.#options.reader, moment));
+  }
+
+  async #streamOf(job: unknown): Promise<string | undefined> {
+    if (typeof job !== "string") return undefined;
+    return jobStream(await runOf(this.#options.reader, job));
+  }
+
+  async #around<T extends object>(
+    body: T,
+    position?: number,
+  ): Promise<T & { readonly position: number; readonly writer: contract.WriterViewValue }> {
+    const writer = await this.writer();
+    return { ...body, position: position ?? (await this.#options.reader.end()).position, writer };
+  }
+}
+
+function viewOf(job: JobState): contract.JobViewValue {
+  return withVerbs(jobView(job), job.isResumable);
+}
+
+function withVerbs(view: ReturnType<typeof jobView>, isResumable: boolean): contract.JobViewValue {
+  const { setBy, ...rest } = view;
+  const verbs: string[] = JOB_VERBS.filter((verb) => acceptsVerb(view.status, verb));
+  if (view.status === "created") verbs.unshift("start");
+  return { ...rest, setBy: { ...setBy }, isResumable, verbs };
+}
