@@ -12,7 +12,8 @@
  *
  * const job = { ...INITIAL_JOB, runId: "r", id: "j", txnId: "r", status: "running" } as const;
  * const txn = { ...initialTxn("r", false), jobs: [job] };
- * const command = { commandId: "c", verb: "dismiss", runId: "r", subject: "j", arguments: {} } as const;
+ * const to = { runId: "r", subject: "j", arguments: {} } as const;
+ * const command = { commandId: "c", verb: "dismiss", ...to } as const;
  * const { answer } = decideVerb(txn, command, 0);
  * if (answer.kind !== "refused") throw new Error(answer.kind);
  * ```

@@ -49,7 +49,7 @@ function all(...acts: readonly ((machine: Machine) => void)[]): (machine: Machin
 const finish = (machine: Machine) => machine.finish("j");
 const complete = (machine: Machine) => void machine.verb("j", "complete");
 
-// Status events and BLOCK_JOB events of lone jobs after created and running, recorded from QEMU 7.2.
+// Status and BLOCK_JOB events of lone jobs after created and running, recorded from QEMU 7.2.
 const SEQUENCES: readonly Sequence[] = [
   { name: "success", script: STREAM, when: finish, then: [...pending, ...completed] },
   { name: "success of a backup", script: BACKUP, when: finish, then: [...pending, ...completed] },

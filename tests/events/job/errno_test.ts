@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { ERRNOS, errnoError, jobErrorOf } from "../../../events/job/mod.ts";
+import { errnoError, ERRNOS, jobErrorOf } from "../../../events/job/mod.ts";
 
 // Linux numbers and glibc texts.
 const KNOWN: readonly (readonly [string, number, string])[] = [
