@@ -1,3 +1,12 @@
+/**
+ * The raw format: the bytes of another node as they are, or a window over them.
+ *
+ * - Offsets are those of the node below, moved by a constant; nothing is kept or remembered here.
+ * - The window owns the node below and closes it.
+ *
+ * May be used by whoever opens images. Source: QEMU 7.2 block/raw-format.c.
+ */
+
 import type { BlockNode, Extent, NodeRange } from "./node.ts";
 import { checkRange } from "./node.ts";
 import { BlockError } from "./errors.ts";

@@ -67,13 +67,13 @@ export class DriverRegistry {
   /**
    * Looks a driver up.
    *
-   * @throws {JoblogError} code "unknownType" when there is none; the hint lists those that are
+   * @throws {JoblogError} code "unknownJobType" when there is none; the hint lists those that are
    */
   get(type: string): Driver {
     const driver = this.#drivers.get(type);
     if (driver !== undefined) return driver;
     throw new JoblogError(
-      "unknownType",
+      "unknownJobType",
       `Cannot find job type "${type}": no driver has that name`,
       {
         subject: type,

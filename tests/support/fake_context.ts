@@ -162,8 +162,8 @@ export class FakeContext implements DriverContext {
     if (this.isCancelled) return;
     await this.#options.onPausePoint?.(++this.#pausePointCount, this);
     if (!this.#isPauseAsked || this.isCancelled) return;
-    await this.#attached?.pause?.(this);
     if (this.#isParking) throw new JobParked();
+    await this.#attached?.pause?.(this);
     this.record.pauseCount++;
     await this.#options.onPaused?.(this);
     this.#isPauseAsked = false;

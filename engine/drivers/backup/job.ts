@@ -18,7 +18,7 @@
  */
 
 import { type DirtyArea, DirtyMap } from "../../block/dirty_map.ts";
-import type { DriverContext, DriverJob } from "../driver.ts";
+import { type DriverContext, type DriverJob, JobParked } from "../driver.ts";
 import type { BackupImages } from "./images.ts";
 import { BACKUP_CLUSTER, type BackupParameters, chunkBytes, workerCount } from "./parameters.ts";
 import { checkSize, prepareTarget } from "./preparation.ts";
@@ -61,9 +61,12 @@ export class BackupJob implements DriverJob {
         await this.#recover(context, tasks, end);
         end = await this.#pass(context, tasks);
       }
-      if (!context.isCancelled) await this.#checkUnchanged();
+      if (!tasks.isCancelled) await this.#checkUnchanged();
+    } catch (error) {
+      if (error instanceof JobParked) await this.#leave(context, tasks);
+      throw error;
     } finally {
-      if (context.isCancelled) tasks.abandon();
+      if (tasks.isCancelled) tasks.abandon();
       else await tasks.idle();
     }
   }
@@ -108,17 +111,17 @@ export class BackupJob implements DriverJob {
     let from = 0;
     while (tasks.failure === undefined) {
       await context.pausePoint();
-      if (context.isCancelled) return "cancelled";
+      if (tasks.isCancelled) return "cancelled";
       if (context.isCheckpointDue()) await this.#takeCheckpoint(context, tasks);
       const area = this.#dirty.next(from, chunkBytes(this.#parameters));
       if (area === undefined) break;
       if (await this.#isLimited(context)) continue;
       from = await this.#start(context, tasks, area);
-      while (tasks.count >= workers && !context.isCancelled) await tasks.nextEnd();
+      while (tasks.count >= workers && !tasks.isCancelled) await tasks.nextEnd();
     }
-    if (context.isCancelled) return "cancelled";
+    if (tasks.isCancelled) return "cancelled";
     await tasks.idle();
-    if (context.isCancelled) return "cancelled";
+    if (tasks.isCancelled) return "cancelled";
     if (tasks.failure === undefined && await this.#flushed(tasks)) return "done";
     return tasks.takeFailure() ?? "done";
   }
@@ -128,7 +131,7 @@ export class BackupJob implements DriverJob {
     const saved = context.stepsSaved();
     if (saved !== undefined) await saved;
     const piece = await tasks.classify(area);
-    if (piece === undefined || context.isCancelled) return area.offset;
+    if (piece === undefined || tasks.isCancelled) return area.offset;
     context.speed.account(piece.length);
     tasks.start(piece);
     return piece.offset + piece.length;
@@ -150,14 +153,21 @@ export class BackupJob implements DriverJob {
     if (action === "report") throw error;
     if (action === "stop") await context.pausePoint();
     else if (!tasks.hasProgressed()) await context.sleep(IGNORED_RETRY_MS);
-    if (!context.isCancelled) await this.#checkUnchanged();
+    if (!tasks.isCancelled) await this.#checkUnchanged();
     // What a failed flush took back is work again.
     context.progress.setRemaining(this.#dirty.markedBytes);
   }
 
+  /** The process closes: what was copied since the last checkpoint need not be copied again. */
+  async #leave(context: DriverContext, tasks: CopyTasks): Promise<void> {
+    await tasks.idle();
+    const hasNews = this.#unflushed.markedBytes > 0;
+    if (hasNews && await this.#flushed(tasks)) await this.#checkpoint(context);
+  }
+
   async #takeCheckpoint(context: DriverContext, tasks: CopyTasks): Promise<void> {
     await tasks.idle();
-    if (tasks.failure !== undefined || context.isCancelled) return;
+    if (tasks.failure !== undefined || tasks.isCancelled) return;
     await this.#checkUnchanged();
     if (await this.#flushed(tasks)) await this.#checkpoint(context);
   }
@@ -174,7 +184,8 @@ export class BackupJob implements DriverJob {
    */
   async #flushed(tasks: CopyTasks): Promise<boolean> {
     try {
-      await this.#images.target.node.flush();
+      const flushing = this.#images.target.node.flush().then(() => true);
+      if (await tasks.untilCancelled(flushing) === undefined) return false;
       this.#unflushed.clearAll();
       return true;
     } catch (error) {

@@ -95,6 +95,11 @@ export class CopyTasks {
     context.signal.addEventListener("abort", () => this.#wake(), { once: true });
   }
 
+  /** True after a cancel, as soon as either sign of it shows. */
+  get isCancelled(): boolean {
+    return this.#context.isCancelled || this.#context.signal.aborted;
+  }
+
   /** Tasks in flight. */
   get count(): number {
     return this.#count;
@@ -125,11 +130,12 @@ export class CopyTasks {
     return hasProgressed;
   }
 
-  /** Finds out what an area begins with; a failure becomes that of the pass. */
+  /** Finds out what an area begins with; undefined at a failure, which ends the pass. */
   async classify(area: DirtyArea): Promise<CopyPiece | undefined> {
     try {
-      const extent = await this.#plan.source.extent(area.offset, area.length);
-      return inClusters(area, extent);
+      const looking = this.#plan.source.extent(area.offset, area.length);
+      const extent = await this.untilCancelled(looking);
+      return extent === undefined ? undefined : inClusters(area, extent);
     } catch (error) {
       this.fail({ operation: "read", error });
       return undefined;
@@ -157,7 +163,21 @@ export class CopyTasks {
 
   /** Resolves when nothing is in flight, and at a cancel. */
   async idle(): Promise<void> {
-    while (this.#count > 0 && !this.#context.isCancelled) await this.nextEnd();
+    while (this.#count > 0 && !this.isCancelled) await this.nextEnd();
+  }
+
+  /** Waits for work that may hang, but not beyond a cancel: undefined then. */
+  async untilCancelled<T>(work: Promise<T>): Promise<T | undefined> {
+    const { signal } = this.#context;
+    let stop = () => {};
+    const cancelled = new Promise<undefined>((resolve) => stop = () => resolve(undefined));
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      return await Promise.race([work, cancelled]);
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
   }
 
   /** Gives up what is in flight: nothing of it is recorded any more. */

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import * as fs from "node:fs";
+import type { BlockNode } from "../../../engine/block/node.ts";
 import { JobParked } from "../../../engine/drivers/driver.ts";
 import { FakeContext } from "../../support/fake_context.ts";
 import { FaultyNode } from "../../support/faulty_node.ts";
@@ -204,27 +205,34 @@ describe("backup", () => {
     assert(bed.isEqual);
   });
 
-  it("abandons what hangs at a cancel and records nothing of it", async () => {
-    bed.folder.write("source.raw", noise(8 * MIB));
-    let letGo = () => {};
-    const hanging = new Promise<void>((resolve) => letGo = resolve);
-    const context = new FakeContext();
-    const job = await bed.open({}, {
-      target: (node) =>
-        new FaultyNode(node, undefined, async (site, count) => {
-          if (site !== "write" || count !== 3) return;
+  const hangs = [["source", "extent", 3], ["source", "read", 3], ["target", "write", 3], [
+    "target",
+    "flush",
+    1,
+  ]] as const;
+  for (const [side, site, count] of hangs) {
+    it(`abandons a hanging ${site} at a cancel and records nothing of it`, async () => {
+      bed.folder.write("source.raw", noise(8 * MIB));
+      let letGo = () => {};
+      const hanging = new Promise<void>((resolve) => letGo = resolve);
+      const context = new FakeContext();
+      const wrap = (node: BlockNode) =>
+        new FaultyNode(node, undefined, async (asked, now) => {
+          if (asked !== site || now !== count) return;
           queueMicrotask(() => context.cancel());
           await hanging;
-        }),
+        });
+      // A wrapped target takes reads and writes instead of a copy between files.
+      const job = await bed.open({}, { target: (node) => new FaultyNode(node), [side]: wrap });
+      await context.drive(job);
+      const stepCount = context.record.steps.length;
+      assertEquals(stepCount < 8, site !== "flush");
+      letGo();
+      await job.close?.();
+      assertEquals(context.record.steps.length, stepCount);
+      assertEquals(fs.existsSync(bed.folder.file("target.raw")), true);
     });
-    await context.drive(job);
-    const stepCount = context.record.steps.length;
-    assert(stepCount < 8);
-    letGo();
-    await job.close?.();
-    assertEquals(context.record.steps.length, stepCount);
-    assertEquals(fs.existsSync(bed.folder.file("target.raw")), true);
-  });
+  }
 
   it("lets a parked job through with nothing in flight", async () => {
     bed.folder.write("source.raw", noise(8 * MIB));

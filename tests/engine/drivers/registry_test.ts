@@ -24,7 +24,7 @@ describe("DriverRegistry", () => {
   it("names the known types when one is unknown", () => {
     const registry = new DriverRegistry([driver("zeta"), driver("alpha")]);
     const error = assertThrows(() => registry.get("beta"), JoblogError);
-    assertEquals(error.code, "unknownType");
+    assertEquals(error.code, "unknownJobType");
     assertEquals(error.message, 'Cannot find job type "beta": no driver has that name');
     assertEquals(error.hint, "Known types: alpha, zeta.");
   });
