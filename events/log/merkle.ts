@@ -19,7 +19,7 @@
  * Imports node:crypto only. Called by the appender, the readers and the verifier.
  * Source: RFC 6962, section 2.1; DESIGN.md, The log, Tamper evidence.
  */
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import type { SubtreeRow } from "./backend.ts";
 
 /** Root of the tree over no records: SHA-256 of nothing. */
@@ -31,7 +31,7 @@ const SUBTREE_HEIGHT = 8;
 
 /** SHA-256(0x00 || UTF-8 bytes of the text), as 64 lower-case hex digits. */
 export function leafHash(text: string): string {
-  return createHash("sha256").update("\u0000" + text).digest("hex");
+  return hash("sha256", "\u0000" + text, "hex");
 }
 
 /** SHA-256(0x00 || bytes), as 64 lower-case hex digits: for bytes that may be no UTF-8. */
@@ -55,7 +55,7 @@ function writeHex(hex: string, offset: number): void {
 export function nodeHash(left: string, right: string): string {
   writeHex(left, 1);
   writeHex(right, 33);
-  return createHash("sha256").update(nodeInput).digest("hex");
+  return hash("sha256", nodeInput, "hex");
 }
 
 /** Root of the tree over a list of leaf hashes. */
