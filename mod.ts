@@ -78,5 +78,7 @@ export async function openJoblog(options: OpenJoblogOptions): Promise<Joblog> {
   }
 }
 
-export * from "./engine/run/mod.ts";
 export * from "./engine/drivers/driver.ts";
+export * from "./engine/run/mod.ts";
+export * from "./events/job/mod.ts";
+export * from "./events/log/mod.ts";

@@ -17,7 +17,8 @@ import type { JobStatus } from "./status.ts";
 import { assertTransition } from "./status.ts";
 
 type Draft<T> = { -readonly [K in keyof T]: T[K] };
-type JobDraft = Draft<JobState>;
+/** A job's state that the caller owns and may have changed in place. */
+export type JobDraft = { -readonly [K in keyof JobState]: JobState[K] };
 type Handler<T extends JobEventType> = (
   job: JobDraft,
   data: JobEventData[T],

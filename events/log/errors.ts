@@ -80,6 +80,8 @@ export class JoblogError<Code extends string = string> extends Error {
   readonly hint: string | undefined;
 
   /**
+   * Makes an error; throwing it is the caller's.
+   *
    * @param code names the kind of failure
    * @param message action first, values quoted, current state after a colon, no full stop
    * @param details subject, expected, actual, hint and cause

@@ -69,7 +69,7 @@ export interface PendingAppend {
 
 /** Bounds and filters of a read of the whole log. */
 export interface ReadAllOptions {
-  /** @default "forwards" */
+  /** Ascending by position, or descending. @default "forwards" */
   readonly direction?: "forwards" | "backwards";
   /** First position, inclusive. @default 1 forwards, the end backwards */
   readonly from?: number;
@@ -87,7 +87,7 @@ export interface ReadAllOptions {
 
 /** Bounds of a read of one stream. */
 export interface ReadStreamOptions {
-  /** @default "forwards" */
+  /** Ascending by position, or descending. @default "forwards" */
   readonly direction?: "forwards" | "backwards";
   /** First version, inclusive. @default 1 forwards, the last one backwards */
   readonly from?: number;
