@@ -67,6 +67,12 @@ describe("Throttle.account", () => {
       assertEquals(throttle.account(START + SLICE_NS + 1, 100_000), 0);
     });
 
+    it("still counts it at the slice's very end", () => {
+      throttle.account(START, 100_000);
+      const waitNs = Math.floor(200_000 / 104_857 * SLICE_NS) - SLICE_NS;
+      assertEquals(throttle.account(START + SLICE_NS, 100_000), waitNs);
+    });
+
     it("keeps what was dispatched when the speed changes", () => {
       throttle.account(START, 100_000);
       throttle.setSpeed(MIB / 2);

@@ -24,7 +24,7 @@ function txnOf(changes: Partial<JobState>): TxnState {
 const userPaused = { isUserPaused: true, pauseCount: 1 } as const;
 
 function send(txn: TxnState, verb: VerbCommand["verb"], given: Partial<VerbCommand> = {}) {
-  const speed = verb === "set-speed" ? { speed: 1 } : {};
+  const speed = verb === "set-speed" ? { speed: 0 } : {};
   const command = { commandId: "c", verb, runId: "r", subject: "j", arguments: { a: 1 } };
   return decideVerb(txn, { ...command, ...speed, ...given } as VerbCommand, 0);
 }
@@ -232,13 +232,6 @@ const PRECEDENCE: readonly Precedence[] = [
     given: { speed: -1 },
     text: (status) => byTable("set-speed", status),
   },
-  {
-    name: "set-speed: 0 is accepted",
-    verb: "set-speed",
-    statuses: UNTIL_COMPLETED,
-    given: { speed: 0 },
-    text: () => undefined,
-  },
 ];
 
 describe("decideVerb, order of checks", () => {
@@ -249,6 +242,29 @@ describe("decideVerb, order of checks", () => {
       });
     }
   }
+});
+
+describe("decideVerb, a soft cancel", () => {
+  const soft = { force: false, canCancelSoftly: true } as const;
+
+  it("is accepted and dropped once run has returned", () => {
+    for (const status of ["waiting", "pending"] as const) {
+      const { events, answer } = send(txnOf({ status }), "cancel", soft);
+      assertEquals(answer, { kind: "accepted" });
+      assertEquals(events.map(({ type }) => type), ["VerbAccepted"]);
+    }
+  });
+
+  it("does not force a job that would complete", () => {
+    const { events } = send(txnOf({ status: "ready" }), "cancel", soft);
+    assertEquals(events[1]?.data, { force: false, by: "user" });
+  });
+
+  it("is recorded once, however often it is sent", () => {
+    const txn = txnOf({ status: "ready", isCancelRequested: true });
+    assertEquals(send(txn, "cancel", soft).events.length, 1);
+    assertEquals(send(txn, "cancel").events.length, 2);
+  });
 });
 
 // Code of each refusal, as programs see it.
