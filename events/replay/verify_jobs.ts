@@ -2,9 +2,7 @@
  * The checks of what the records say: every job folds without a forbidden transition, every event
  * stands in its stream, every transaction converges on one side.
  *
- * - The rules are those of the tables and of the closing sequence, read from the folded state
- *   before each event; they are stated here once more, apart from the code that decides, because a
- *   verifier that asked the decider would repeat its mistakes.
+ * - The rules of convergence are in `txn_rules.ts`, read from the folded state before each event.
  * - A transaction that is finished is forgotten; memory is that of the unfinished ones.
  *
  * Source: QEMU 7.2 job.c job_completed_txn_success, job_completed_txn_abort, job_finalize_single;
@@ -15,7 +13,6 @@ import {
   ENGINE_STREAM,
   evolveTxn,
   initialTxn,
-  isCallbackDue,
   isOverStatus,
   type JobEvent,
   type JobState,
@@ -24,6 +21,7 @@ import {
   type TxnState,
 } from "../job/mod.ts";
 import type { Faults } from "./faults.ts";
+import { checkMembers, checkTxnRules, isVerb } from "./txn_rules.ts";
 
 /** What was checked of the jobs. */
 export interface JobCounts {
@@ -114,6 +112,10 @@ export class JobCheck {
     if (isOfTxn ? entry.txn.isGroup && runId !== undefined : runId === undefined && !isVerb(type)) {
       this.#misplaced(event, isOfTxn ? "the stream of its group" : "the stream of a job");
     }
+    const job = runId === undefined ? undefined : memberOf(entry.txn, runId);
+    if (job?.status === "null" && !isOfTxn && !isVerb(type)) {
+      this.#faults.add("stream", event.position, `a dismissed job`, "nothing after its end", type);
+    }
     checkTxnRules(entry.txn, entry.declared, event, this.#faults);
     this.#fold(entry, event);
   }
@@ -201,100 +203,4 @@ export class JobCheck {
       checkMembers(txn, declared, txn.position, this.#faults);
     }
   }
-}
-
-function isVerb(type: string): boolean {
-  return type === "VerbAccepted" || type === "VerbRefused" || type === "VerbAnswered";
-}
-
-function checkMembers(
-  txn: TxnState,
-  declared: readonly string[],
-  position: number,
-  faults: Faults,
-): void {
-  const missing = declared.filter((runId) => memberOf(txn, runId) === undefined);
-  if (missing.length === 0) return;
-  const what = `the members of transaction "${txn.txnId}"`;
-  faults.add("transaction", position, what, "all that it names", `no "${missing.join('", "')}"`);
-}
-
-/** The rules of convergence, checked against the state before the event. */
-function checkTxnRules(
-  txn: TxnState,
-  declared: readonly string[],
-  event: JobEvent,
-  faults: Faults,
-): void {
-  const found = brokenRule(txn, event);
-  if (found !== undefined) faults.add("transaction", event.position, ...found);
-  if (event.type === "TxnConcluded") checkMembers(txn, declared, event.position, faults);
-}
-
-type Broken = readonly [what: string, expected: string, found: string] | undefined;
-
-function brokenRule(txn: TxnState, event: JobEvent): Broken {
-  const runId = runIdOfStream(event.stream);
-  const job = runId === undefined ? undefined : memberOf(txn, runId);
-  switch (event.type) {
-    case "TxnFinalizing":
-      return allPending(txn, "the beginning of finalization");
-    case "TxnDecided":
-      return brokenDecision(txn, event.data.decision);
-    case "CommitReturned":
-      return needsSide(txn, "commit", "the end of a commit");
-    case "AbortReturned":
-      return needsSide(txn, "abort", "the end of an abort");
-    case "DriverFaulted": {
-      const { callback } = event.data;
-      if (callback !== "commit" && callback !== "abort") return undefined;
-      return needsSide(txn, callback, `the fault of a callback`);
-    }
-    case "JobAborting": {
-      if (txn.decision?.decision !== "commit") return undefined;
-      return ["a member's failure", "no failure after the decision to commit", "aborting"];
-    }
-    case "JobConcluded":
-      return brokenEnd(txn, job, event.data.ret);
-    case "TxnConcluded": {
-      const rest = txn.jobs.filter((member) => !isOverStatus(member.status));
-      if (rest.length > 0) return ["the end of a group", "all members over", rest[0]!.status];
-      return needsSide(txn, event.data.decision, "the end of a group");
-    }
-    default:
-      return undefined;
-  }
-}
-
-function allPending(txn: TxnState, what: string): Broken {
-  const other = txn.jobs.find((job) => job.status !== "pending");
-  return other && [what, "all members pending", `"${other.runId}" ${other.status}`];
-}
-
-function brokenDecision(txn: TxnState, decision: "commit" | "abort"): Broken {
-  if (txn.decision !== null) {
-    return ["the decision", "one decision", `${txn.decision.decision}, then ${decision}`];
-  }
-  if (decision === "abort") return undefined;
-  if (!txn.isFinalizing) return ["the decision to commit", "finalization before it", "none"];
-  const open = txn.jobs.find((job) => isCallbackDue(job, "prepare"));
-  if (open !== undefined) return ["the decision to commit", "all prepared", `not "${open.runId}"`];
-  return allPending(txn, "the decision to commit");
-}
-
-function needsSide(txn: TxnState, side: "commit" | "abort", what: string): Broken {
-  const decided = txn.decision?.decision;
-  return decided === side
-    ? undefined
-    : [what, `a decision to ${side} before it`, decided ?? "none"];
-}
-
-function brokenEnd(txn: TxnState, job: JobState | undefined, ret: number): Broken {
-  const what = "the end of a member";
-  const side = ret === 0 ? "commit" : "abort";
-  const broken = needsSide(txn, side, `${what} with code ${ret}`);
-  if (broken !== undefined || job === undefined) return broken;
-  const due = ([side, "clean"] as const).find((callback) => isCallbackDue(job, callback));
-  if (due !== undefined) return [what, `its callback "${due}" before it`, "none"];
-  return job.ret === ret ? undefined : [what, `code ${job.ret}`, `code ${ret}`];
 }
