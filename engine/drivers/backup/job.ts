@@ -108,12 +108,14 @@ export class BackupJob implements DriverJob {
   /** One pass over what is left. Source: QEMU 7.2 block/block-copy.c block_copy_dirty_clusters. */
   async #pass(context: DriverContext, tasks: CopyTasks): Promise<PassEnd> {
     const workers = workerCount(this.#parameters);
+    const chunkLimit = this.#parameters["max-chunk"];
     let from = 0;
     while (tasks.failure === undefined) {
       await context.pausePoint();
       if (tasks.isCancelled) return "cancelled";
       if (context.isCheckpointDue()) await this.#takeCheckpoint(context, tasks);
-      const area = this.#dirty.next(from, chunkBytes(this.#parameters));
+      const chunk = chunkBytes(chunkLimit, context.speed.bytesPerSecond, tasks.isOffloaded);
+      const area = this.#dirty.next(from, chunk);
       if (area === undefined) break;
       if (await this.#isLimited(context)) continue;
       from = await this.#start(context, tasks, area);

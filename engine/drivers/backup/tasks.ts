@@ -87,6 +87,7 @@ export class CopyTasks {
   #seenDoneCount = 0;
   #isAbandoned = false;
   #isRetry = false;
+  #isOffloaded = false;
 
   /** A cancel wakes whoever waits for a task. */
   constructor(plan: CopyPlan, context: DriverContext) {
@@ -98,6 +99,11 @@ export class CopyTasks {
   /** True after a cancel, as soon as either sign of it shows. */
   get isCancelled(): boolean {
     return this.#context.isCancelled || this.#context.signal.aborted;
+  }
+
+  /** True once the images have copied a range between themselves. */
+  get isOffloaded(): boolean {
+    return this.#isOffloaded;
   }
 
   /** Tasks in flight. */
@@ -133,8 +139,7 @@ export class CopyTasks {
   /** Finds out what an area begins with; undefined at a failure, which ends the pass. */
   async classify(area: DirtyArea): Promise<CopyPiece | undefined> {
     try {
-      const looking = this.#plan.source.extent(area.offset, area.length);
-      const extent = await this.untilCancelled(looking);
+      const extent = await this.untilCancelled(this.#joinedExtent(area));
       return extent === undefined ? undefined : inClusters(area, extent);
     } catch (error) {
       this.fail({ operation: "read", error });
@@ -187,6 +192,19 @@ export class CopyTasks {
     this.#tickets.clear();
   }
 
+  /** The extent at an area's beginning, with those after it that are of the same kind. */
+  async #joinedExtent({ offset, length }: DirtyArea): Promise<Extent> {
+    const { source } = this.#plan;
+    const first = await source.extent(offset, length);
+    let joined = first.length;
+    while (joined < length) {
+      const next = await source.extent(offset + joined, length - joined);
+      if ((next.kind === "data") !== (first.kind === "data")) break;
+      joined += next.length;
+    }
+    return { offset, length: joined, kind: first.kind };
+  }
+
   async #perform(piece: CopyPiece, ticket: StepTicket): Promise<void> {
     const failure = piece.isZero ? await this.#zero(piece) : await this.#copy(piece);
     if (failure === undefined) {
@@ -210,7 +228,11 @@ export class CopyTasks {
   async #copy({ offset, length }: CopyPiece): Promise<CopyFailure | undefined> {
     const { source, target } = this.#plan;
     const offloaded = target.copyRange?.(source, offset, offset, length);
-    if (offloaded !== undefined) return await attempt("copy", offloaded);
+    if (offloaded !== undefined) {
+      const failure = await attempt("copy", offloaded);
+      if (failure === undefined) this.#isOffloaded = true;
+      return failure;
+    }
     const buffer = CHUNKS.take();
     const bytes = buffer.subarray(0, length);
     const failure = await attempt("read", source.read(offset, bytes)) ??

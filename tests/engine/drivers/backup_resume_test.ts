@@ -25,7 +25,7 @@ async function stopHalfWay(
     onPausePoint: (count, own) => count === 8 ? own.cancel() : undefined,
   });
   // One task at a time, so that the place of each checkpoint is known.
-  await bed.run(context, { ...extra, "max-workers": 1 });
+  await bed.run(context, { ...extra, "max-workers": 1, "max-chunk": MIB });
   const { resumeFrom, current } = context.record.checkpoints.at(-1)!;
   return { resumeFrom, current };
 }

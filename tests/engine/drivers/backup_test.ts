@@ -161,6 +161,21 @@ describe("backup", () => {
     assertEquals(seconds, [0, 1, 2, 3]);
   });
 
+  it("takes larger steps once files copy between themselves, unless a limit asks for less", async () => {
+    bed.folder.write("source.raw", noise(26 * MIB));
+    const lengthsOf = async (speed: number, extra = {}) => {
+      fs.rmSync(bed.folder.file("target.raw"), { force: true });
+      const context = new FakeContext({ speed });
+      await bed.run(context, { "max-workers": 1, ...extra });
+      assert(bed.isEqual);
+      return [...new Set(context.record.dispatched.map(({ length }) => length / MIB))];
+    };
+    assertEquals(await lengthsOf(0), [1, 8]);
+    assertEquals(await lengthsOf(16 * MIB), [1, 2]);
+    assertEquals(await lengthsOf(4 * MIB), [1]);
+    assertEquals(await lengthsOf(0, { "max-chunk": 2 * MIB }), [1, 2]);
+  });
+
   it("pays 64 KiB steps with max-chunk 65536", async () => {
     bed.folder.write("source.raw", noise(MIB));
     const context = new FakeContext({ speed: MIB });
@@ -239,7 +254,7 @@ describe("backup", () => {
     const context = new FakeContext({
       onPausePoint: (count, own) => count === 4 ? own.park() : undefined,
     });
-    await assertRejects(() => bed.run(context), JobParked);
+    await assertRejects(() => bed.run(context, { "max-chunk": MIB }), JobParked);
     assertEquals(context.record.steps.length, 3);
     assertEquals(context.record.checkpoints.length, 1);
   });
