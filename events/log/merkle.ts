@@ -29,9 +29,17 @@ export const SUBTREE_LEAVES = 256;
 /** Tree levels between two levels of stored subtrees. */
 const SUBTREE_HEIGHT = 8;
 
+/** What stands before a record's text where it is hashed: the byte 0x00. */
+export const LEAF_MARK = "\u0000";
+
+/** SHA-256(UTF-8 bytes of a text that begins with `LEAF_MARK`), as 64 lower-case hex digits. */
+export function hashMarked(marked: string): string {
+  return hash("sha256", marked, "hex");
+}
+
 /** SHA-256(0x00 || UTF-8 bytes of the text), as 64 lower-case hex digits. */
 export function leafHash(text: string): string {
-  return hash("sha256", "\u0000" + text, "hex");
+  return hashMarked(LEAF_MARK + text);
 }
 
 /** SHA-256(0x00 || bytes), as 64 lower-case hex digits: for bytes that may be no UTF-8. */

@@ -17,7 +17,7 @@ import {
 } from "./codec.ts";
 import { JoblogError } from "./errors.ts";
 import type { Group } from "./group.ts";
-import { leafHash } from "./merkle.ts";
+import { hashMarked, LEAF_MARK } from "./merkle.ts";
 import { checkExpected, type StreamHeads, UNKNOWN } from "./stream_heads.ts";
 import type { EventMetadata, NewEvent, RecordedEvent } from "./event.ts";
 import type { AppendRequest } from "./store.ts";
@@ -121,7 +121,7 @@ export function placeAppend(
       const dataText = texts[next++]!;
       const metadataText = texts[next++]!;
       position++;
-      const text = joinRecord(
+      const marked = LEAF_MARK + joinRecord(
         position,
         stream,
         version,
@@ -131,6 +131,10 @@ export function placeAppend(
         dataText,
         metadataText,
       );
+      // Hashing makes one piece of the joined parts; the text is then a view of that piece, and
+      // neither the store nor the garbage collector meets the parts again.
+      const leaf = hashMarked(marked);
+      const text = marked.slice(LEAF_MARK.length);
       const data = rewritten ? JSON.parse(dataText) : event.data;
       const metadata = rewritten
         ? JSON.parse(metadataText)
@@ -138,7 +142,7 @@ export function placeAppend(
       const full = { position, stream, version, type, schema, time, data, metadata };
       recorded.push(full);
       group.events.push(full);
-      group.records.push({ position, stream, version, type, time, text, leaf: leafHash(text) });
+      group.records.push({ position, stream, version, type, time, text, leaf });
       group.length += text.length;
     }
     head.lastPosition = position;
