@@ -19,7 +19,7 @@
  * log records each completion once. An exception in commit, abort or clean is recorded as
  * `DriverFaulted` and the sequence goes on; one in prepare or run is the job's error.
  *
- * Source: QEMU 7.2 include/qemu/job.h struct JobDriver; spec of the job layer, the driver interface.
+ * Source: QEMU 7.2 include/qemu/job.h struct JobDriver; DESIGN.md, The job machine.
  */
 import type { JsonObject, JsonValue } from "../../events/log/event.ts";
 import type { ErrorAction, ErrorPolicy, IoOperation } from "../../events/job/error_policy.ts";
@@ -155,7 +155,7 @@ export interface OpenContext {
 
 /** One job's life in its driver's hands. Callbacks of one job never overlap but where said. */
 export interface DriverJob {
-  /** Does the work. Resolves = done, rejects = failed with the error's errno, EIO if it has none. */
+  /** Does the work. Resolves = done, rejects = failed with the error's errno, else EIO. */
   run(context: DriverContext): Promise<void>;
   /** Quiesces all I/O; called at a pause point before the job is paused. */
   pause?(context: DriverContext): Promise<void> | void;
@@ -169,7 +169,7 @@ export interface DriverJob {
   complete?(): void;
   /** Says why `complete` cannot be accepted now; undefined = it can. Must not change anything. */
   completeRefusal?(job: JobState): string | undefined;
-  /** True if a soft cancel may complete the job instead of stopping it. Must not change anything. */
+  /** True if a soft cancel may complete the job instead of stopping it. Changes nothing. */
   canCancelSoftly?(job: JobState): boolean;
   /** A cancel was accepted. May overlap `run`: the place to abandon I/O that hangs. */
   cancel?(force: boolean): void;

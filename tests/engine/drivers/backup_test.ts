@@ -161,7 +161,7 @@ describe("backup", () => {
     assertEquals(seconds, [0, 1, 2, 3]);
   });
 
-  it("takes larger steps once files copy between themselves, unless a limit asks for less", async () => {
+  it("takes larger steps once files copy between themselves, but not under a limit", async () => {
     bed.folder.write("source.raw", noise(26 * MIB));
     const lengthsOf = async (speed: number, extra = {}) => {
       fs.rmSync(bed.folder.file("target.raw"), { force: true });
