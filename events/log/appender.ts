@@ -61,7 +61,7 @@ export class Appender {
     this.#feed = feed;
     this.#clock = options.clock;
     this.#schedule = options.schedule ?? ((flush) => void setImmediate(flush));
-    this.#maxEvents = options.maxEvents ?? 512;
+    this.#maxEvents = options.maxEvents ?? 1_024;
     this.#maxLength = options.maxBytes ?? 1_048_576;
     this.#heads = heads;
     this.#commands = commands;

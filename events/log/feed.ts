@@ -5,7 +5,8 @@
  *
  * - `end` only grows, and everything up to it is durable;
  * - the ring holds the events `first` to `end` without a hole, at most `maxEvents` of them and at
- *   most `maxLength` of text, however many followers there are and however slow they are.
+ *   most `maxLength` of text, however many followers there are and however slow they are; it is
+ *   empty while nobody follows.
  *
  * The appender of a writer publishes here; a reader learns from its backend how far the log went
  * and keeps no ring. Called by the appender, `event_store.ts` and subscriptions.
@@ -71,6 +72,7 @@ export class Feed {
 
   /** Adds durable events that follow `end`, and wakes the followers. */
   publish(events: readonly RecordedEvent[], records: readonly EncodedRecord[]): void {
+    if (this.#followers.size === 0) return this.#pass(events.at(-1)!.position);
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!;
       const length = records[i]!.text.length;
@@ -99,6 +101,14 @@ export class Feed {
   follow(wake: () => void): () => void {
     this.#followers.add(wake);
     return () => void this.#followers.delete(wake);
+  }
+
+  /** Keeps nothing while nobody follows: a later follower reads what it missed from the store. */
+  #pass(end: number): void {
+    this.#slots.length = 0;
+    this.#length = 0;
+    this.#end = end;
+    this.#first = end + 1;
   }
 
   #drop(): void {

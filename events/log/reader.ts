@@ -31,6 +31,15 @@ function iterable<Item>(start: () => () => Promise<readonly Item[]>): AsyncItera
   return { [Symbol.asyncIterator]: () => new Pages(start()) };
 }
 
+/** A store whose page leads nowhere would otherwise be read for ever. */
+function stuck(found: number, from: number): JoblogError<"logDamaged"> {
+  return new JoblogError("logDamaged", `Cannot read on from position ${from}: got ${found}`, {
+    expected: from,
+    actual: found,
+    hint: "Verify the log to find every fault.",
+  });
+}
+
 /** Pages of the whole log; `from`, `to` and `limit` are checked at the call. */
 function rowPages(
   backend: StoreBackend,
@@ -64,7 +73,11 @@ function rowPages(
       const query: PageQuery = { ...filter, from, to, limit: rows };
       const page = await backend.readPage(query);
       left = page.length < rows ? 0 : left - page.length;
-      from = (page.at(-1)?.position ?? 0) + (forwards ? 1 : -1);
+      const next = page[0]?.position ?? from;
+      const last = page.at(-1)?.position ?? from;
+      const ascends = from <= next && next <= last;
+      if (forwards ? !ascends : from < next || next < last) throw stuck(next, from);
+      from = last + (forwards ? 1 : -1);
       return page;
     };
   };
