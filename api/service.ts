@@ -21,8 +21,8 @@ import {
   readTimeline,
   statistics,
   type StatisticsState,
-  type TxnsState,
   txns,
+  type TxnsState,
   txnView,
 } from "../events/views/mod.ts";
 import type { CommandContext, Joblog } from "../engine/run/mod.ts";
@@ -39,7 +39,7 @@ import { writerOf } from "./service/writer.ts";
 export type { CommandContext } from "../engine/run/mod.ts";
 export type { RecordedEvent } from "../events/log/event.ts";
 export type { Subscription } from "../events/log/store.ts";
-export { JoblogError } from "../events/log/errors.ts";
+export { type ErrorDetails, JoblogError } from "../events/log/errors.ts";
 export { invalidRequest } from "./service/request.ts";
 
 /** What a service stands on. */
@@ -92,7 +92,9 @@ export class Service {
   /** The process behind the log. */
   writer(): Promise<contract.WriterViewValue> {
     const { reader, joblog, isWriterAlive } = this.#options;
-    const isAlive = joblog === undefined ? isWriterAlive?.() ?? false : joblog.failure === undefined;
+    const isAlive = joblog === undefined
+      ? isWriterAlive?.() ?? false
+      : joblog.failure === undefined;
     return writerOf(reader, isAlive);
   }
 

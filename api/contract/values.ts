@@ -58,7 +58,9 @@ function recordFault(value: unknown, path: string, depth: number): string | unde
 export const parameters = z.record(z.string(), z.unknown(), { error: "must be an object" })
   .superRefine((value, context) => {
     const fault = recordFault(value, "it", 0);
-    if (fault !== undefined) context.addIssue({ code: "custom", message: `cannot be kept: ${fault}` });
+    if (fault !== undefined) {
+      context.addIssue({ code: "custom", message: `cannot be kept: ${fault}` });
+    }
   })
   .describe("The driver's parameters: JSON without floats");
 

@@ -126,8 +126,10 @@ export function createApp(options: AppOptions): HttpApp {
   }
   for (const [path, methods] of methodsByPath()) {
     const allow = methods.join(", ");
-    app.all(path, ({ req }) =>
-      problemResponse(wrongMethod(req.method, req.path, allow), { allow }));
+    app.all(
+      path,
+      ({ req }) => problemResponse(wrongMethod(req.method, req.path, allow), { allow }),
+    );
   }
   app.notFound(({ req }) => problemResponse(notFound(req.path)));
   app.onError((error) => failed(error, options));

@@ -157,8 +157,7 @@ export function handlers(options: AppOptions): { readonly [R in RouteName]: Hand
     job: (call) => job(call, service),
     jobEvents: (call) => events(call, options, call.parameters["id"]!),
     timeline: async ({ parameters }) => json(await service.timeline(parameters["id"]!)),
-    why: async ({ parameters }) =>
-      json(await service.why(parameters["id"]!, parameters["field"]!)),
+    why: async ({ parameters }) => json(await service.why(parameters["id"]!, parameters["field"]!)),
     txn: async ({ parameters }) => json(await service.txn(parameters["id"]!)),
     events: (call) => events(call, options, undefined),
     ...verbHandlers(service),

@@ -5,6 +5,8 @@
 
 const SPACE = /[ \t\n\r]*/y;
 const NUMBER = /-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
+// Control characters are what JSON strings must not hold.
+// deno-lint-ignore no-control-regex
 const STRING = /"([^"\\\u0000-\u001f]|\\(["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const WORD = /true|false|null/y;
 
@@ -69,7 +71,8 @@ function step(scanner: Scanner, wanted: Wanted, open: ("{" | "[")[]): Wanted | u
 
 /**
  * The offset, in UTF-16 units from 0, of the first token that does not fit; undefined if the text
- * is JSON. A text that stops too early has its fault at its end.
+ * is JSON. A text that stops too early has its fault at its end, or at the quote that opens its
+ * last string.
  *
  * @example
  * ```ts

@@ -32,7 +32,9 @@ export const KEY_LENGTH_MAX = 100;
 
 function requestOf(body: Omit<JobBodyValue, "start">): JobRequest {
   const { parameters, ...rest } = body;
-  const request = parameters === undefined ? rest : { ...rest, parameters: parameters as JsonObject };
+  const request = parameters === undefined
+    ? rest
+    : { ...rest, parameters: parameters as JsonObject };
   return definedOnly(request) as unknown as JobRequest;
 }
 

@@ -34,7 +34,10 @@ export class Follower<State> {
   async #catchUp(): Promise<void> {
     for await (const event of this.#reader.readAll({ from: this.#position + 1 })) {
       if (event.position !== this.#position + 1) {
-        throw new JoblogError("logDamaged", `Cannot read event ${this.#position + 1}: it is missing`);
+        throw new JoblogError(
+          "logDamaged",
+          `Cannot read event ${this.#position + 1}: it is missing`,
+        );
       }
       this.#state = this.#projection.evolve(this.#state, event);
       this.#position = event.position;

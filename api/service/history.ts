@@ -6,7 +6,7 @@ import { type ExplainedField, type JobState, nameOf } from "../../events/job/mod
 import type { RecordedEvent } from "../../events/log/event.ts";
 import type { EventReader } from "../../events/log/store.ts";
 import { why } from "../../events/replay/why.ts";
-import { EXPLAINED_FIELDS, type EventViewValue } from "../contract.ts";
+import { type EventViewValue, EXPLAINED_FIELDS } from "../contract.ts";
 import { invalidRequest } from "./request.ts";
 
 /** A reason as plain data. */

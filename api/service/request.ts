@@ -1,9 +1,8 @@
 /**
  * Checks what came in against the contract; every fault is an `invalidRequest` that names its field.
  */
-import type { z } from "zod";
 import { JoblogError } from "../../events/log/errors.ts";
-import { type Moment, momentOf } from "../contract.ts";
+import { check, type Moment, momentOf, type Output, type Schema } from "../contract.ts";
 
 /** The error for a request that does not fit. */
 export function invalidRequest(
@@ -19,18 +18,12 @@ export function invalidRequest(
   });
 }
 
+/** What was found, in a few characters; objects are not shown, as they may be without end. */
 function shown(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "an object";
   const text = JSON.stringify(value) ?? typeof value;
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}
-
-function at(value: unknown, path: readonly PropertyKey[]): unknown {
-  let found = value;
-  for (const key of path) {
-    if (typeof found !== "object" || found === null) return undefined;
-    found = (found as { readonly [key: PropertyKey]: unknown })[key];
-  }
-  return found;
 }
 
 /**
@@ -39,17 +32,11 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
  * @throws {JoblogError} code "invalidRequest"; `subject` is the path of the field, such as
  * `jobs.0.speed`
  */
-export function parsed<S extends z.ZodType>(schema: S, value: unknown): z.infer<S> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
-  if (issue.code === "unrecognized_keys") {
-    throw invalidRequest([...issue.path, issue.keys[0]!].join("."), "is not known");
-  }
-  const found = at(value, issue.path);
-  const field = issue.path.join(".");
-  if (found === undefined && field !== "") throw invalidRequest(field, "is missing");
-  const fault = field === "" && issue.code === "invalid_type" ? "must be an object" : issue.message;
+export function parsed<S extends Schema>(schema: S, value: unknown): Output<S> {
+  const result = check(schema, value);
+  if ("output" in result) return result.output;
+  const { field, fault, found } = result;
+  if (found === undefined) throw invalidRequest(field, fault);
   throw invalidRequest(field, fault, shown(found));
 }
 

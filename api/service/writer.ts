@@ -8,7 +8,12 @@ import type { EventReader } from "../../events/log/store.ts";
 import type { WriterViewValue } from "../contract.ts";
 
 async function last(reader: EventReader, type: string): Promise<RecordedEvent | undefined> {
-  const options = { direction: "backwards", stream: ENGINE_STREAM, types: [type], limit: 1 } as const;
+  const options = {
+    direction: "backwards",
+    stream: ENGINE_STREAM,
+    types: [type],
+    limit: 1,
+  } as const;
   for await (const event of reader.readAll(options)) return event;
   return undefined;
 }

@@ -158,7 +158,10 @@ describe("createApp() bad input", () => {
     assertEquals(await field("/v1/jobs", { type: "count", actor: "root" }), "actor");
     assertEquals(await field("/v1/jobs", { type: "count", parameters: { to: 0.5 } }), "parameters");
     assertEquals(await field("/v1/jobs", { jobs: [] }), "jobs");
-    assertEquals(await field("/v1/jobs", { jobs: [{ type: "count", speed: "x" }] }), "jobs.0.speed");
+    assertEquals(
+      await field("/v1/jobs", { jobs: [{ type: "count", speed: "x" }] }),
+      "jobs.0.speed",
+    );
     assertEquals(await field("/v1/jobs/a/set-speed", {}), "speed");
     assertEquals(await field("/v1/jobs/a/cancel", { force: "yes" }), "force");
     assertEquals(await field("/v1/jobs/a/pause", { now: true }), "now");

@@ -1,6 +1,6 @@
 /** A service over a log in memory, with a driver that works until it is told to stop. */
 
-import { type Driver, defineDriver } from "../../engine/drivers/driver.ts";
+import { defineDriver, type Driver } from "../../engine/drivers/driver.ts";
 import { DriverRegistry } from "../../engine/drivers/registry.ts";
 import { Joblog, processIdentity, systemPorts } from "../../engine/run/mod.ts";
 import { openEventStore } from "../../events/log/mod.ts";
@@ -40,9 +40,13 @@ function countDriver(isReleased: () => boolean): Driver {
     parameters(input) {
       const to = input["to"] ?? 3;
       if (typeof to === "number") return { to };
-      throw new JoblogError("invalidParameter", "Invalid parameter type for 'to', expected: integer", {
-        subject: "to",
-      });
+      throw new JoblogError(
+        "invalidParameter",
+        "Invalid parameter type for 'to', expected: integer",
+        {
+          subject: "to",
+        },
+      );
     },
     open: ({ to }) => ({
       async run(context) {

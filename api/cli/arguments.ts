@@ -1,0 +1,49 @@
+/**
+ * Arguments as people write them.
+ */
+import { JoblogError } from "../service.ts";
+
+/** The error for an argument that cannot be understood. */
+export function usageError(name: string, fault: string, actual: string): JoblogError<"usage"> {
+  return new JoblogError("usage", `Cannot use ${name} "${actual}": it ${fault}`, {
+    subject: name,
+    actual,
+    hint: 'Ask with "joblog help", or "joblog help COMMAND".',
+  });
+}
+
+const FACTORS: { readonly [suffix: string]: number } = {
+  "": 1,
+  K: 1_024,
+  M: 1_024 ** 2,
+  G: 1_024 ** 3,
+  T: 1_024 ** 4,
+};
+
+/**
+ * Bytes, with an optional suffix K, M, G or T of 1,024: `512K`, `1.5M`, `0`.
+ *
+ * A negative number passes: it is for the job layer to refuse, so that it is recorded.
+ *
+ * @throws {JoblogError} code "usage"
+ */
+export function bytesOf(name: string, text: string): number {
+  const match = /^(-?\d{1,15}(?:\.\d{1,3})?)([KMGT]?)(?:i?B)?$/i.exec(text);
+  const bytes = match === null
+    ? NaN
+    : Math.round(Number(match[1]) * FACTORS[match[2]!.toUpperCase()]!);
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw usageError(name, "is no number of bytes such as 0, 512K or 1.5M", text);
+}
+
+/**
+ * A whole number of 0 or more.
+ *
+ * @throws {JoblogError} code "usage"
+ */
+export function countOf(name: string, text: string, max = Number.MAX_SAFE_INTEGER): number {
+  const count = /^\d{1,16}$/.test(text) ? Number(text) : NaN;
+  if (Number.isSafeInteger(count) && count <= max) return count;
+  const most = max === Number.MAX_SAFE_INTEGER ? "0 or more" : `0 to ${max}`;
+  throw usageError(name, `is no whole number of ${most}`, text);
+}

@@ -1,0 +1,65 @@
+/**
+ * What the command line asks of the world: logs to open, servers to start, a terminal. The entry
+ * (`main.ts`) joins it; everything else in this folder sees only this.
+ */
+import type { Service } from "../service.ts";
+
+/** A log that is open, with the service over it. */
+export interface OpenedLog {
+  /** Queries; and commands, if it was opened for writing. */
+  readonly service: Service;
+  /** Closes it; resumable jobs are parked. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** A front that is served. */
+export interface ServedFront {
+  /** The path of a socket, or a URL. */
+  readonly address: string;
+  /** Ends it. */
+  stop(): Promise<void>;
+}
+
+/** Logs: opened by this process, or held by another one. */
+export interface Logs {
+  /**
+   * Opens for writing.
+   *
+   * @param run true: run jobs, and create the log if there is none; false: take verbs only
+   */
+  openWriter(path: string, run: boolean): Promise<OpenedLog>;
+  /** Opens for reading, beside a writer or without one. */
+  openReader(path: string): Promise<OpenedLog>;
+  /** True if a live process holds the log for writing. */
+  isWriterAlive(path: string): boolean;
+  /** Where the writer's socket is. */
+  findAddress(path: string): Promise<string>;
+  /** Serves the socket beside the log. */
+  serveSocket(path: string, service: Service): Promise<ServedFront>;
+  /** Serves TCP. */
+  serveTcp(host: string, port: number, service: Service): Promise<ServedFront>;
+}
+
+/** The terminal and the process. */
+export interface Terminal {
+  /** Writes results. */
+  out(text: string): void;
+  /** Writes everything else. */
+  err(text: string): void;
+  /** Where progress bars are drawn; undefined when that is no terminal. */
+  readonly bars: NodeJS.WriteStream | undefined;
+  /** Environment variables. */
+  readonly environment: { readonly [name: string]: string | undefined };
+  /** Who sits there, for the record. */
+  readonly user: string;
+  /** Calls back when the user or the system asks to end; returns how to stop listening. */
+  onInterrupt(callback: () => void): () => void;
+}
+
+/** The world of the command line. */
+export interface Host {
+  /** Logs. */
+  readonly logs: Logs;
+  /** The terminal. */
+  readonly terminal: Terminal;
+}

@@ -1,0 +1,180 @@
+/**
+ * `joblog run` and `joblog serve`: the commands that run jobs.
+ *
+ * If another process writes the log, a job is handed to it and only watched from here. If not, this
+ * process becomes the writer, serves the socket beside the log, and stays until all its jobs are
+ * over. Ctrl-C parks what can go on later.
+ */
+import { resolve } from "node:path";
+import type { JobViewValue } from "../contract.ts";
+import { EXIT } from "../errors.ts";
+import { JoblogError } from "../service.ts";
+import type { Connection } from "./connection.ts";
+import type { Invocation } from "./invocation.ts";
+import { outcomeText, progressText } from "./text.ts";
+import { watch, type Watched } from "./watch.ts";
+
+/** Options of every job. */
+export interface JobOptions {
+  /** Id of the job. */
+  readonly id?: string;
+  /** Bytes per second. */
+  readonly speed?: number;
+  /** Wait in pending for finalize. */
+  readonly manualFinalize?: boolean;
+  /** Stay in concluded until dismiss. */
+  readonly manualDismiss?: boolean;
+}
+
+/** Options of a backup. */
+export interface BackupOptions extends JobOptions {
+  /** The image. */
+  readonly source: string;
+  /** The copy. */
+  readonly target: string;
+  /** How the target comes to be. */
+  readonly mode?: string;
+  /** Bytes of a task. */
+  readonly maxChunk?: number;
+  /** Tasks in flight. */
+  readonly maxWorkers?: number;
+  /** Error policy of reads. */
+  readonly onSourceError?: string;
+  /** Error policy of writes. */
+  readonly onTargetError?: string;
+}
+
+function defined(object: { readonly [name: string]: unknown }): object {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+}
+
+function jobBody(type: string, options: JobOptions, parameters: object) {
+  return {
+    type,
+    parameters,
+    ...defined({ id: options.id, speed: options.speed }),
+    autoFinalize: options.manualFinalize !== true,
+    autoDismiss: options.manualDismiss !== true,
+  };
+}
+
+/** A name for a job whose user gave none: the type and the lowest number that is free. */
+async function freeId(connection: Connection, type: string): Promise<string> {
+  const { jobs } = await connection.service.jobs();
+  const taken = new Set(jobs.map((job) => job.id));
+  let number = 0;
+  while (taken.has(`${type}${number}`)) number += 1;
+  return `${type}${number}`;
+}
+
+function parkedText(jobs: readonly JobViewValue[], log: string): string {
+  const lines = jobs.filter((job) => job.outcome === null).map((job) =>
+    job.isResumable
+      ? `${job.id} is parked at ${progressText(job.progress)}`
+      : `${job.id} is cancelled: it cannot go on in another process`
+  );
+  return [...lines, `go on with: joblog --log ${log} run --resume   (or: serve)`].join("\n");
+}
+
+function ended(
+  invocation: Invocation,
+  { jobs, isInterrupted }: Watched,
+  isOwn: boolean,
+): number {
+  const isOver = jobs.every((job) => job.outcome !== null);
+  if (isInterrupted && !isOver) {
+    invocation.note(
+      isOwn
+        ? parkedText(jobs, invocation.log)
+        : "no longer watched: the job goes on in the process that writes the log",
+    );
+    return EXIT.interrupted;
+  }
+  for (const job of jobs) {
+    invocation.tell(job, () => `${job.id}${outcomeText(job)}: ${progressText(job.progress)}\n`);
+  }
+  return jobs.every((job) => job.outcome === "completed" && job.ret === 0) ? EXIT.ok : EXIT.failed;
+}
+
+async function runJob(invocation: Invocation, type: string, body: object): Promise<number> {
+  return await invocation.command(true, async (connection) => {
+    const id = "id" in body ? {} : { id: await freeId(connection, type) };
+    const { jobs } = await connection.commands.create({ ...body, ...id });
+    const watched = await watch(invocation, connection, jobs.map((job) => job.runId));
+    return ended(invocation, watched, connection.isOwn);
+  });
+}
+
+/** `joblog run backup`. */
+export async function runBackup(invocation: Invocation, options: BackupOptions): Promise<number> {
+  // Another process may run it, in another folder.
+  const parameters = defined({
+    source: resolve(options.source),
+    target: resolve(options.target),
+    mode: options.mode,
+    "max-chunk": options.maxChunk,
+    "max-workers": options.maxWorkers,
+    "on-source-error": options.onSourceError,
+    "on-target-error": options.onTargetError,
+  });
+  return await runJob(invocation, "backup", jobBody("backup", options, parameters));
+}
+
+/** `joblog run --resume`: takes up what an earlier process left, and stays until it is over. */
+export async function resumeJobs(invocation: Invocation): Promise<number> {
+  return await invocation.command(true, async (connection) => {
+    const { jobs } = await connection.service.jobs();
+    const open = jobs.filter((job) => job.outcome === null && job.status !== "created");
+    if (open.length === 0) {
+      invocation.note("nothing to go on with");
+      return EXIT.ok;
+    }
+    const watched = await watch(invocation, connection, open.map((job) => job.runId));
+    return ended(invocation, watched, connection.isOwn);
+  });
+}
+
+/** Where `joblog serve` listens. */
+export interface ServeOptions {
+  /** Address. */
+  readonly host: string;
+  /** Port; 0 = any. */
+  readonly port: number;
+}
+
+/** `joblog serve`: runs jobs and answers until it is told to end. */
+export async function serve(invocation: Invocation, options: ServeOptions): Promise<number> {
+  const { logs, terminal } = invocation.host;
+  const end = Promise.withResolvers<void>();
+  const unlisten = terminal.onInterrupt(() => end.resolve());
+  const opened = await logs.openWriter(invocation.log, true);
+  try {
+    const socket = await logs.serveSocket(invocation.log, opened.service);
+    try {
+      const tcp = await logs.serveTcp(options.host, options.port, opened.service);
+      const places = { url: tcp.address, socket: socket.address };
+      invocation.tell(places, () => `listening on ${tcp.address} and ${socket.address}\n`);
+      await Promise.race([end.promise, untilIll(opened.service, end.promise)]);
+      await tcp.stop();
+    } finally {
+      await socket.stop();
+    }
+  } finally {
+    await opened.close();
+    unlisten();
+  }
+  return EXIT.ok;
+}
+
+/** Watches over the log: a server whose log failed is of no more use. */
+async function untilIll(service: Connection["service"], ended: Promise<void>): Promise<void> {
+  let isEnded = false;
+  void ended.then(() => isEnded = true);
+  while (!isEnded) {
+    const { isHealthy } = await service.health();
+    if (!isHealthy) {
+      throw new JoblogError("commitFailed", "Cannot go on: the log could not be written");
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Watches jobs until they are over, with live progress.
+ */
+import type { JobViewValue } from "../contract.ts";
+import { JoblogError } from "../service.ts";
+import { type Progress, progressOn } from "./bars.ts";
+import type { Connection } from "./connection.ts";
+import type { Invocation } from "./invocation.ts";
+
+/** How often the state is looked at, in milliseconds. */
+const LOOK_MS = 100;
+
+/** Statuses in which nothing more happens by itself. */
+const OVER: ReadonlySet<string> = new Set(["concluded", "null"]);
+
+/** How a watch ended. */
+export interface Watched {
+  /** The jobs that were asked for, as they were last. */
+  readonly jobs: readonly JobViewValue[];
+  /** True if a signal ended it. */
+  readonly isInterrupted: boolean;
+}
+
+function isOver(job: JobViewValue): boolean {
+  return OVER.has(job.status);
+}
+
+function hintFor(job: JobViewValue, log: string): string | undefined {
+  const command = (verb: string) => `joblog --log ${log} ${verb} ${job.id}`;
+  if (job.status === "pending" && !job.autoFinalize) {
+    return `${job.id} waits to be finalized: ${command("finalize")}`;
+  }
+  if (job.isUserPaused && (job.status === "paused" || job.status === "standby")) {
+    const why = job.ioStatus === "ok" ? "" : ` by an error (${job.ioStatus})`;
+    return `${job.id} is paused${why}: ${command("resume")}`;
+  }
+  return undefined;
+}
+
+class Watch {
+  readonly #connection: Connection;
+  readonly #log: string;
+  readonly #progress: Progress;
+  readonly #hinted = new Map<string, string>();
+  readonly #seen = new Set<string>();
+
+  constructor(connection: Connection, log: string, progress: Progress) {
+    this.#connection = connection;
+    this.#log = log;
+    this.#progress = progress;
+  }
+
+  /** Looks once; true while something is still to come. */
+  async look(runIds: readonly string[], signal: AbortSignal): Promise<JobViewValue[] | undefined> {
+    const { service, isOwn } = this.#connection;
+    const replies = await Promise.all(runIds.map((runId) => service.job(runId)));
+    const asked = replies.map(({ job }) => job);
+    for (const job of asked) this.#seen.add(job.runId);
+    const others = isOwn ? await this.#others(runIds) : [];
+    const jobs = [...asked, ...others];
+    this.#progress.show(jobs);
+    for (const job of jobs) this.#hint(job);
+    if (!isOwn && asked.some((job) => !isOver(job)) && !replies[0]!.writer.isAlive) {
+      throw new JoblogError("writerUnreachable", "Cannot watch on: the writer of the log is gone", {
+        hint: `Go on with: joblog --log ${this.#log} run --resume`,
+      });
+    }
+    return signal.aborted || jobs.every(isOver) ? asked : undefined;
+  }
+
+  /** Jobs that this process runs beside those that were asked for, also their last moment. */
+  async #others(asked: readonly string[]): Promise<readonly JobViewValue[]> {
+    const { jobs } = await this.#connection.service.jobs();
+    return jobs.filter((job) =>
+      !asked.includes(job.runId) && job.status !== "created" &&
+      (!isOver(job) || this.#seen.has(job.runId))
+    ).map((job) => {
+      this.#seen.add(job.runId);
+      return job;
+    });
+  }
+
+  #hint(job: JobViewValue): void {
+    const hint = hintFor(job, this.#log);
+    const last = this.#hinted.get(job.runId);
+    if (hint === undefined || hint === last) {
+      if (hint === undefined) this.#hinted.delete(job.runId);
+      return;
+    }
+    this.#hinted.set(job.runId, hint);
+    this.#progress.say(hint);
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });
+}
+
+/**
+ * Watches until the jobs are over, or the user or the system asks to end.
+ *
+ * As the writer it also waits for the other jobs that this process runs, because they would stop
+ * with it.
+ *
+ * @throws {JoblogError} code "commitFailed" when this process can no longer write the log
+ */
+export async function watch(
+  invocation: Invocation,
+  connection: Connection,
+  runIds: readonly string[],
+): Promise<Watched> {
+  const { terminal } = invocation.host;
+  const stream = invocation.json ? undefined : terminal.bars;
+  const progress = progressOn(stream, (line) => invocation.note(line));
+  const stop = new AbortController();
+  const unlisten = terminal.onInterrupt(() => stop.abort());
+  const view = new Watch(connection, invocation.log, progress);
+  try {
+    for (;;) {
+      const jobs = await view.look(runIds, stop.signal);
+      if (jobs !== undefined) return { jobs, isInterrupted: stop.signal.aborted };
+      const { isHealthy } = await connection.service.health();
+      if (!isHealthy) {
+        throw new JoblogError("commitFailed", "Cannot go on: the log could not be written", {
+          hint: "Make room or mend the disk, then go on with: joblog run --resume",
+        });
+      }
+      await pause(LOOK_MS, stop.signal);
+    }
+  } finally {
+    unlisten();
+    progress.stop();
+  }
+}
