@@ -1,5 +1,5 @@
 import { instant } from "../job/mod.ts";
-import type { Timeline } from "./timeline.ts";
+import type { Timeline, TimelineEntry } from "./timeline.ts";
 
 /** One line of a timeline as data, for tables. */
 export interface TimelineLine {
@@ -9,7 +9,7 @@ export interface TimelineLine {
   readonly label: string;
   /** True for a status. */
   readonly isStatus: boolean;
-  /** How long the status lasted, such as `12.3 s`; empty for a note. */
+  /** How long the status lasted, such as `12.3 s`; empty for a note and for a dismissed job. */
   readonly duration: string;
   /** Who, and over which way in. */
   readonly who: string;
@@ -32,13 +32,19 @@ export function durationText(ms: number): string {
   return `${Math.floor(seconds / 3_600)} h ${Math.floor(seconds % 3_600 / 60)} min`;
 }
 
+/** A dismissed job stays so for ever: how long that is says nothing. */
+function spanText({ status, until, durationMs }: TimelineEntry): string {
+  if (status === "null") return "";
+  return durationText(durationMs) + (until === null ? " so far" : "");
+}
+
 /** The lines of a timeline: statuses and notes in the order of the log. */
 export function timelineLines(view: Timeline): readonly TimelineLine[] {
   const statuses = view.entries.map((entry): TimelineLine => ({
     at: instant(entry.since),
     label: entry.status,
     isStatus: true,
-    duration: durationText(entry.durationMs) + (entry.until === null ? " so far" : ""),
+    duration: spanText(entry),
     who: `${entry.actor} over ${entry.via}`,
     text: entry.error === null ? entry.why : `${entry.why} [${entry.error.errno}]`,
     position: entry.position,
