@@ -59,6 +59,17 @@ function encodeString(value: string, depth: number): string {
   return JSON.stringify(value);
 }
 
+/** The first 1,024 short keys, encoded: events have few and use them again and again. */
+const keyTexts = new Map<string, string>();
+
+function encodeKey(key: string, depth: number): string {
+  const known = keyTexts.get(key);
+  if (known !== undefined) return known;
+  const text = encodeString(key, depth) + ":";
+  if (keyTexts.size < 1_024 && key.length <= 64) keyTexts.set(key, text);
+  return text;
+}
+
 function encodeNumber(value: number, depth: number): string {
   if (!Number.isSafeInteger(value)) {
     throw fault(depth, `the number ${value}, which is no safe integer`);
@@ -97,7 +108,7 @@ function encodePlain(value: object, depth: number): string {
     }
     trail[depth + 1] = key;
     if (text.length > 1) text += ",";
-    text += encodeString(key, depth + 1) + ":" + encodeAny(member, depth + 1);
+    text += encodeKey(key, depth + 1) + encodeAny(member, depth + 1);
   }
   return text + "}";
 }
@@ -163,13 +174,9 @@ function encodeName(value: unknown): string {
 }
 
 const VIAS: ReadonlySet<unknown> = new Set(["api", "http", "qmp", "cli", "engine"]);
-const METADATA_KEYS: ReadonlySet<string> = new Set([
-  "actor",
-  "via",
-  "correlationId",
-  "causationId",
-  "commandId",
-]);
+const METADATA_KEYS: ReadonlySet<string> = new Set(
+  "actor via correlationId causationId commandId".split(" "),
+);
 
 /**
  * Encodes the `metadata` of an event; unknown members are refused, because they would be lost.

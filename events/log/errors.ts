@@ -59,7 +59,7 @@ export interface ErrorDetails {
  * @example A version conflict knows both versions
  * ```ts
  * import { JoblogError } from "./errors.ts";
- * const error = new JoblogError("versionConflict", 'Cannot append to stream "a": it has moved on', {
+ * const error = new JoblogError("versionConflict", 'Cannot append to "a": it has moved on', {
  *   subject: "a",
  *   expected: 3,
  *   actual: 4,

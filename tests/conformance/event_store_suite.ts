@@ -14,6 +14,7 @@ import { APPEND_CASES } from "./event_store/append_cases.ts";
 import { Bench, type ConformanceCase, type StoreFactory } from "./event_store/fixture.ts";
 import { KEEP_CASES } from "./event_store/keep_cases.ts";
 import { MODEL_CASE } from "./event_store/model_case.ts";
+import { QUEUE_CASES } from "./event_store/queue_cases.ts";
 import { READ_CASES } from "./event_store/read_cases.ts";
 import { SUBSCRIBE_CASES } from "./event_store/subscribe_cases.ts";
 import { WRITER_CASES } from "./event_store/writer_cases.ts";
@@ -23,6 +24,7 @@ export type { LogFixture, StoreFactory } from "./event_store/fixture.ts";
 /** Every property that a store must have. */
 export const EVENT_STORE_CASES: readonly ConformanceCase[] = [
   ...APPEND_CASES,
+  ...QUEUE_CASES,
   ...READ_CASES,
   ...SUBSCRIBE_CASES,
   ...KEEP_CASES,

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file require-await -- the interface is asynchronous, this backend is not
 /**
  * The reference backend: a log in arrays, for tests, simulations and logs that need not last.
  *
@@ -10,6 +9,7 @@
  *
  * Called by `mod.ts`, tests and examples, through `openEventStore` and `openEventReader`.
  */
+// deno-lint-ignore-file require-await -- the interface is asynchronous, this backend is not
 import {
   type CommitBatch,
   JoblogError,
