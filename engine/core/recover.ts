@@ -6,7 +6,9 @@
  * - A resumable member that was running, paused or ready goes on; its status stays as it was, and
  *   so does a user's pause. Internal pauses end: who asked for them died with the process.
  * - Any other member that was still to run takes the legal path to aborting: paused -> running,
- *   standby -> ready, then aborting; created -> aborting. The group follows its rules.
+ *   standby -> ready, then aborting; created -> aborting. The group follows its rules: its other
+ *   members end with it and are not taken up first.
+ * - A second recovery, after a crash during the first, comes to the same.
  *
  * Source: DESIGN.md, The job machine, Group decision and Recovery.
  */
@@ -34,25 +36,39 @@ export function decideRecovery(
   position: number,
 ): Decision {
   const draft = new Draft(txn, position);
-  for (const { runId } of draft.newestFirst) {
-    const job = draft.job(runId);
-    if (!isCompletedStatus(job.status)) recoverMember(draft, job, canResume(job));
+  // Members that end come first: their group aborts, and then no other is taken up in vain.
+  for (const isEnding of [true, false]) {
+    for (const { runId } of draft.newestFirst) {
+      const job = draft.job(runId);
+      if (isCompletedStatus(job.status)) continue;
+      const cannot = canResume(job);
+      if (!isEnding || !canGoOn(draft, job, cannot)) recoverMember(draft, job, cannot);
+    }
   }
   if (draft.txn.isFinalizing && draft.txn.decision === null) abortFinalization(draft);
   else advance(draft);
   return { events: draft.events, answer: ACCEPTED };
 }
 
+/** A force-cancelled member, or one of a group that was decided to abort, only has to end. */
+function isAborted(draft: Draft, job: JobState): boolean {
+  return job.isForceCancelled || draft.txn.decision !== null;
+}
+
+function canGoOn(draft: Draft, job: JobState, cannot: JobError | undefined): boolean {
+  const isAble = job.isStarted && job.isResumable && cannot === undefined;
+  return isAble && !isAborted(draft, job);
+}
+
 function recoverMember(draft: Draft, job: JobState, cannot: JobError | undefined): void {
   const { runId } = job;
-  const current = job.checkpoint?.current ?? 0;
-  const isAborted = job.isForceCancelled || draft.txn.decision !== null;
-  if (!isAborted && job.isStarted && job.isResumable && cannot === undefined) {
+  if (canGoOn(draft, job, cannot)) {
+    const current = job.checkpoint?.current ?? 0;
     draft.onJob(runId, "JobRecovered", { action: "resumed", current });
     return dropInternalPauses(draft, runId);
   }
   draft.onJob(runId, "JobRecovered", { action: "failed", current: job.progress.current });
-  if (isAborted && job.isStarted) endRun(draft, runId, undefined);
+  if (isAborted(draft, job) && job.isStarted) endRun(draft, runId, undefined);
   else if (job.isStarted) endRun(draft, runId, cannot ?? ENGINE_STOPPED);
   else failUnstarted(draft, runId, cannot ?? ENGINE_STOPPED);
 }

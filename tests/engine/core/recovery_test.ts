@@ -191,6 +191,20 @@ describe("decideRecovery, a group that was closing", () => {
     }
   });
 
+  it("takes up no resumable member of a group that aborts, whichever is the newer one", () => {
+    for (const isNewerResumable of [true, false]) {
+      const machine = new Machine({ isByHand: true });
+      const flags = [!isNewerResumable, isNewerResumable];
+      const scripts = flags.map((isResumable, index) => ({ id: "xy"[index]!, isResumable }));
+      machine.create(scripts, { isGrouped: true });
+      const after = reopened(machine);
+      const actions = after.events.filter(({ type }) => type === "JobRecovered")
+        .map(({ data }) => (data as { action: string }).action);
+      assertEquals(actions, ["failed", "failed"]);
+      assertEquals(after.jobs().map(({ status }) => status), ["null", "null"]);
+    }
+  });
+
   it("aborts all when abort was decided", () => {
     const machine = new Machine({ isByHand: true });
     machine.create(["x", "y"].map((id) => ({ id, callbacks, isResumable: true })), {
