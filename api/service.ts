@@ -205,6 +205,7 @@ export class Service {
    * Verifies the log; a fault is an answer and not an error.
    *
    * @param options a known root, and the number of records that it is of
+   * @throws {JoblogError} code "invalidRequest" when a size comes without its root
    */
   verify(options: { size?: number; root?: string } = {}): Promise<contract.VerifyReplyValue> {
     return verifyLog(this.#options.reader, options);

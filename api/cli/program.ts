@@ -203,8 +203,12 @@ class Program {
       (invocation, _operands, options: EventsOptions) => showEvents(invocation, options),
     );
     const verify = this.#command(root, "verify", "Check that the log is what was written")
-      .option("--root <hex>", "the root that it must have", by(hexOf))
-      .option("--size <count>", "check the first so many records", count("size"));
+      .option("--root <hex>", "a root that was kept elsewhere", by(hexOf))
+      .option(
+        "--size <count>",
+        "the number of records that it is of (default: all)",
+        count("size"),
+      );
     this.#on(
       verify,
       (invocation, _operands, options: queries.VerifyOptions) =>

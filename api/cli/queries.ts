@@ -164,17 +164,19 @@ export function eventLine(event: EventViewValue): string {
 
 /** What a log is verified against. */
 export interface VerifyOptions {
-  /** The first so many records. */
-  readonly size?: number;
-  /** The root that they must have. */
+  /** A root that was kept elsewhere. */
   readonly root?: string;
+  /** The number of records that it is of. */
+  readonly size?: number;
 }
 
 /** `joblog verify`. */
 export async function verify(invocation: Invocation, options: VerifyOptions): Promise<number> {
   const reply = await invocation.ask((service) => service.verify(options));
   invocation.tell(reply, () => {
-    if (reply.isValid) return `the log is valid: ${reply.size} records, root ${reply.root}\n`;
+    if (reply.isValid) {
+      return `the log is valid: ${reply.size} records, root ${reply.root}\n${reply.note}\n`;
+    }
     const count = `${reply.faultCount} ${reply.faultCount === 1 ? "fault" : "faults"}`;
     const lines = reply.faults.map(({ text }) => `  ${text}\n`).join("");
     return `the log is not valid: ${count} in ${reply.size} records\n${lines}`;

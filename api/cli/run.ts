@@ -96,11 +96,25 @@ function ended(
   return jobs.every((job) => job.outcome === "completed" && job.ret === 0) ? EXIT.ok : EXIT.failed;
 }
 
+/** Works as whoever writes the log; the user may end it until everything is closed. */
+async function interruptible(
+  invocation: Invocation,
+  work: (connection: Connection, signal: AbortSignal) => Promise<number>,
+): Promise<number> {
+  const stop = new AbortController();
+  const unlisten = invocation.host.terminal.onInterrupt(() => stop.abort());
+  try {
+    return await invocation.command(true, (connection) => work(connection, stop.signal));
+  } finally {
+    unlisten();
+  }
+}
+
 async function runJob(invocation: Invocation, type: string, body: object): Promise<number> {
-  return await invocation.command(true, async (connection) => {
+  return await interruptible(invocation, async (connection, signal) => {
     const id = "id" in body ? {} : { id: await freeId(connection, type) };
     const { jobs } = await connection.commands.create({ ...body, ...id });
-    const watched = await watch(invocation, connection, jobs.map((job) => job.runId));
+    const watched = await watch(invocation, connection, jobs.map((job) => job.runId), signal);
     return ended(invocation, watched, connection.isOwn);
   });
 }
@@ -122,14 +136,14 @@ export async function runBackup(invocation: Invocation, options: BackupOptions):
 
 /** `joblog run --resume`: takes up what an earlier process left, and stays until it is over. */
 export async function resumeJobs(invocation: Invocation): Promise<number> {
-  return await invocation.command(true, async (connection) => {
+  return await interruptible(invocation, async (connection, signal) => {
     const { jobs } = await connection.service.jobs();
     const open = jobs.filter((job) => job.outcome === null && job.status !== "created");
     if (open.length === 0) {
       invocation.note("nothing to go on with");
       return EXIT.ok;
     }
-    const watched = await watch(invocation, connection, open.map((job) => job.runId));
+    const watched = await watch(invocation, connection, open.map((job) => job.runId), signal);
     return ended(invocation, watched, connection.isOwn);
   });
 }

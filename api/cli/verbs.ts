@@ -6,18 +6,6 @@ import { EXIT } from "../errors.ts";
 import type { Invocation } from "./invocation.ts";
 import { statusText } from "./text.ts";
 
-const DONE: { readonly [V in VerbName]: string } = {
-  start: "started",
-  pause: "asked to pause",
-  resume: "resumed",
-  cancel: "cancelled",
-  complete: "asked to complete",
-  finalize: "finalized",
-  dismiss: "dismissed",
-  "set-speed": "set to another speed",
-  change: "changed",
-};
-
 /** Sends a verb. */
 export async function sendVerb(
   invocation: Invocation,
@@ -32,8 +20,8 @@ export async function sendVerb(
   });
   invocation.tell(reply, () => {
     const { job, writer } = reply;
-    const now = job === null ? "" : `, now ${statusText(job, writer)}`;
-    return `${id} ${DONE[verb]}${now}\n`;
+    const now = job === null ? "the job is off the list" : `status ${statusText(job, writer)}`;
+    return `${id}: ${verb} accepted, ${now}\n`;
   });
   return EXIT.ok;
 }

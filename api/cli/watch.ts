@@ -106,7 +106,7 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Watches until the jobs are over, or the user or the system asks to end.
+ * Watches until the jobs are over, or a signal asks to end.
  *
  * As the writer it also waits for the other jobs that this process runs, because they would stop
  * with it.
@@ -117,27 +117,25 @@ export async function watch(
   invocation: Invocation,
   connection: Connection,
   runIds: readonly string[],
+  signal: AbortSignal,
 ): Promise<Watched> {
   const { terminal } = invocation.host;
   const stream = invocation.json ? undefined : terminal.bars;
   const progress = progressOn(stream, (line) => invocation.note(line));
-  const stop = new AbortController();
-  const unlisten = terminal.onInterrupt(() => stop.abort());
   const view = new Watch(connection, invocation.log, progress);
   try {
     for (;;) {
-      const jobs = await view.look(runIds, stop.signal);
-      if (jobs !== undefined) return { jobs, isInterrupted: stop.signal.aborted };
+      const jobs = await view.look(runIds, signal);
+      if (jobs !== undefined) return { jobs, isInterrupted: signal.aborted };
       const { isHealthy } = await connection.service.health();
       if (!isHealthy) {
         throw new JoblogError("commitFailed", "Cannot go on: the log could not be written", {
           hint: "Make room or mend the disk, then go on with: joblog run --resume",
         });
       }
-      await pause(LOOK_MS, stop.signal);
+      await pause(LOOK_MS, signal);
     }
   } finally {
-    unlisten();
     progress.stop();
   }
 }

@@ -207,6 +207,9 @@ export const VerifyReply = z.object({
     found: z.string(),
     text: z.string(),
   })).describe("The first faults"),
+  checked: z.record(z.string(), z.unknown()).describe("How much was checked, by kind"),
+  head: z.string().describe("How it stands with the known root: none, matches or differs"),
+  note: z.string().describe("What this proves and what it does not"),
 }).meta({ id: "VerifyReply" });
 
 /** What a log is and holds. */

@@ -88,11 +88,11 @@ const fixed = {
   verify: {
     method: "GET",
     path: "/v1/log/verify",
-    summary: "Hash the log again and compare",
+    summary: "Derive everything that the log claims again, and compare",
     reply: replies.VerifyReply,
     parameters: [
-      { name: "size", in: "query", description: "Verify the first so many records" },
-      { name: "root", in: "query", description: "The root that they must have" },
+      { name: "root", in: "query", description: "A root that was kept elsewhere" },
+      { name: "size", in: "query", description: "The number of records that it is of (all)" },
     ],
   },
   jobs: {

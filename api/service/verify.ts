@@ -1,13 +1,12 @@
 /**
- * Asks whether the bytes of a log are those that were written, and tells it as plain data.
+ * Asks the verifier, and tells its report as plain data.
  */
-import { Frontier, leafHash } from "../../events/log/mod.ts";
 import type { EventReader } from "../../events/log/store.ts";
+import { verify } from "../../events/replay/verify.ts";
 import type { VerifyReplyValue } from "../contract.ts";
+import { invalidRequest } from "./request.ts";
 
-type Fault = VerifyReplyValue["faults"][number];
-
-/** A tree head that somebody kept: the log must begin with what it speaks of. */
+/** A tree head that somebody kept: the log must begin with the records that it speaks of. */
 export interface KnownHead {
   /** Number of records. @default all */
   readonly size?: number;
@@ -15,39 +14,29 @@ export interface KnownHead {
   readonly root?: string;
 }
 
-function fault(kind: string, position: number, expected: string, found: string): Fault {
-  const text = `${kind} at position ${position}: expected ${expected}, found ${found}`;
-  return { kind, position, expected, found, text };
-}
-
-/** Hashes the first `size` records again and compares. */
+/**
+ * Verifies the whole log, and against a known head if there is one.
+ *
+ * @throws {JoblogError} code "invalidRequest" when a size comes without its root
+ */
 export async function verifyLog(
   reader: EventReader,
-  known: KnownHead,
+  { size, root }: KnownHead,
 ): Promise<VerifyReplyValue> {
-  const { position: end } = await reader.end();
-  const size = Math.min(known.size ?? end, end);
-  const faults: Fault[] = [];
-  const tree = new Frontier();
-  let last = 0;
-  if (known.size !== undefined && known.size > end) {
-    faults.push(fault("truncated", end, `${known.size} records`, `${end}`));
-  }
-  if (size > 0) {
-    for await (const record of reader.readStored(1, size)) {
-      last += 1;
-      if (record.position !== last) {
-        faults.push(fault("position", last, `${last}`, `${record.position}`));
-        break;
-      }
-      const leaf = leafHash(record.text);
-      if (leaf !== record.leaf) faults.push(fault("leaf", last, leaf, record.leaf));
-      tree.push(leaf, 0);
-    }
-  }
-  const root = tree.root();
-  if (known.root !== undefined && known.root !== root) {
-    faults.push(fault("root", last, known.root, root));
-  }
-  return { isValid: faults.length === 0, size: last, root, faultCount: faults.length, faults };
+  if (root === undefined && size !== undefined) throw invalidRequest("size", "needs a root");
+  const head = root === undefined
+    ? {}
+    : { head: { root, size: size ?? (await reader.end()).position } };
+  const report = await verify(reader, head);
+  const { ok, checked, faults, faultCount, note } = report;
+  return {
+    isValid: ok,
+    size: report.size,
+    root: report.root,
+    faultCount,
+    faults: faults.map((fault) => ({ ...fault })),
+    checked: { ...checked },
+    head: report.head,
+    note,
+  };
 }

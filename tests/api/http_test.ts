@@ -342,11 +342,14 @@ describe("createApp() queries", () => {
     const { body: log } = await toy.ask("GET", "/v1/log");
     assertEquals(log.root, await toy.joblog.reader.root(log.position));
     assertEquals(log.statistics.commandsAccepted, 2);
-    const { body: verified } = await toy.ask("GET", `/v1/log/verify?size=3`);
-    assertEquals([verified.isValid, verified.size], [true, 3]);
-    assertEquals(verified.root, await toy.joblog.reader.root(3));
+    const { body: verified } = await toy.ask("GET", `/v1/log/verify`);
+    assertEquals([verified.isValid, verified.head, verified.faults], [true, "none", []]);
+    const root = await toy.joblog.reader.root(3);
+    const { body: matched } = await toy.ask("GET", `/v1/log/verify?size=3&root=${root}`);
+    assertEquals([matched.isValid, matched.head], [true, "matches"]);
     const other = await toy.ask("GET", `/v1/log/verify?size=3&root=${"0".repeat(64)}`);
-    assertEquals(other.body.isValid, false);
+    assertEquals([other.body.isValid, other.body.head], [false, "differs"]);
+    assertEquals((await problem("GET", "/v1/log/verify?size=3"))[2], "size");
   });
 
   it("has a page at / that names every route, and a sign of life", async () => {

@@ -1,0 +1,257 @@
+import { assert, assertEquals } from "@std/assert";
+import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import process from "node:process";
+import { itWhen } from "../support/skip.ts";
+import { CliFolder } from "./cli_process.ts";
+
+const MIB = 1_048_576;
+let at: CliFolder;
+
+function image(name: string, bytes: number): void {
+  const data = new Uint8Array(bytes);
+  for (let i = 0; i < bytes; i += 512) data[i] = i / 512 % 251 + 1;
+  writeFileSync(at.path(name), data);
+}
+
+function sameBytes(one: string, other: string): boolean {
+  return Buffer.compare(readFileSync(at.path(one)), readFileSync(at.path(other))) === 0;
+}
+
+function slowBackup(...more: readonly string[]) {
+  const files = ["--source", "a.raw", "--target", "b.raw"];
+  return at.start("run", "backup", "--id", "b0", "--speed", "1M", ...files, ...more);
+}
+
+/** Looks until the job is as it should be; each look is a process of its own. */
+async function until(status: string): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    if ((await at.json("job", "b0")).job.status === status) return;
+  }
+  throw new Error(`b0 never was ${status}`);
+}
+
+describe("joblog run", () => {
+  beforeEach(() => {
+    at = new CliFolder();
+    image("a.raw", 8 * MIB);
+  });
+  afterEach(() => at.remove());
+
+  it("backs an image up, says so, and ends with 0", async () => {
+    const { status, out } = await at.run("run", "backup", "--source", "a.raw", "--target", "b.raw");
+    assertEquals(status, 0);
+    assert(out.includes("backup0 (completed): 100.0 %"), out);
+    assert(sameBytes("a.raw", "b.raw"));
+    assertEquals((await at.json("jobs")).jobs, []);
+    const { jobs } = await at.json("jobs", "--all");
+    assertEquals([jobs[0].id, jobs[0].status, jobs[0].outcome], ["backup0", "null", "completed"]);
+    const verified = await at.run("verify");
+    assertEquals(verified.status, 0);
+    assert(verified.out.startsWith("the log is valid: "), verified.out);
+  });
+
+  it("is paused, resumed, set to another speed and finalized from another process", async () => {
+    const run = slowBackup("--manual-finalize");
+    await run.until("b0: running");
+    const paused = await at.json("pause", "b0");
+    assertEquals(paused.writer.isAlive, true);
+    await until("paused");
+    const { job, writer } = await at.json("job", "b0");
+    assertEquals([writer.isRunning, job.verbs.includes("resume")], [true, true]);
+    assertEquals((await at.run("pause", "b0")).status, 3);
+    assertEquals((await at.run("finalize", "b0")).status, 3);
+    await at.json("resume", "b0");
+    await at.json("set-speed", "b0", "0");
+    await until("pending");
+    assertEquals((await at.run("finalize", "b0")).status, 0);
+    assertEquals((await run.ended).status, 0);
+    assert(sameBytes("a.raw", "b.raw"));
+    const { events } = { events: (await at.run("--json", "events", "--type", "VerbAccepted")).out };
+    const verbs = events.trim().split("\n").map((line) => JSON.parse(line).data.verb);
+    assertEquals(verbs, ["create", "pause", "resume", "set-speed", "finalize"]);
+  });
+
+  it("hands a job to the process that writes the log, and watches it", async () => {
+    const first = slowBackup();
+    await first.until("b0: running");
+    const files = ["--source", "a.raw", "--target", "c.raw"];
+    const second = await at.run("run", "backup", "--id", "b1", ...files);
+    assertEquals(second.status, 0);
+    assert(sameBytes("a.raw", "c.raw"));
+    const { job } = await at.json("job", "b0");
+    assertEquals(job.status, "running");
+    await at.json("set-speed", "b0", "0");
+    assertEquals((await first.ended).status, 0);
+  });
+
+  it("parks at Ctrl-C with 130, takes verbs without running, and goes on with --resume", async () => {
+    const run = slowBackup();
+    await run.until("b0: running");
+    run.signal("SIGINT");
+    const { status, err } = await run.ended;
+    assertEquals(status, 130);
+    assert(err.includes("b0 is parked at"), err);
+    assert(err.includes("run --resume"), err);
+    const { out } = await at.run("jobs");
+    assert(out.includes("running (no process runs this job since 20"), out);
+    const { job, writer } = await at.json("set-speed", "b0", "0");
+    assertEquals([job.status, job.speed, writer.isAlive], ["running", 0, false]);
+    const resumed = await at.run("run", "--resume");
+    assertEquals([resumed.status, sameBytes("a.raw", "b.raw")], [0, true]);
+    assertEquals((await at.run("run", "--resume")).err, "nothing to go on with\n");
+  });
+
+  it("killed, leaves a job that verbs still reach and that the next process finishes", async () => {
+    const run = slowBackup();
+    await run.until("b0: running");
+    run.signal("SIGKILL");
+    assertEquals((await run.ended).status, "SIGKILL");
+    const { writer } = await at.json("job", "b0");
+    assertEquals([writer.isAlive, writer.since > 0], [false, true]);
+    assertEquals((await at.run("pause", "b0")).status, 0);
+    assertEquals((await at.run("resume", "b0")).status, 0);
+    assertEquals((await at.run("set-speed", "b0", "0")).status, 0);
+    assertEquals((await at.run("verify")).status, 0);
+    assertEquals((await at.run("run", "--resume")).status, 0);
+    assert(sameBytes("a.raw", "b.raw"));
+  });
+
+  it("serves its socket to its own user only, and removes it", async () => {
+    const run = slowBackup();
+    await run.until("b0: running");
+    assertEquals(statSync(at.path("jobs.db.api")).mode & 0o777, 0o700);
+    assertEquals(statSync(at.path("jobs.db.api/sock")).mode & 0o777, 0o600);
+    assertEquals((await at.run("cancel", "b0")).status, 0);
+    const { status, out } = await run.ended;
+    assertEquals([status, out.includes("(cancelled)")], [1, true]);
+    assertEquals(statSync(at.path("jobs.db.api/sock"), { throwIfNoEntry: false }), undefined);
+  });
+
+  it("shows the past, the reasons and the log", async () => {
+    const run = slowBackup("--manual-dismiss");
+    await run.until("b0: running");
+    await at.json("pause", "b0");
+    await until("paused");
+    const { position } = await at.json("job", "b0");
+    await at.json("resume", "b0");
+    await at.json("set-speed", "b0", "0");
+    assertEquals((await run.ended).status, 0);
+    assertEquals((await at.json("job", "b0")).job.status, "concluded");
+    assertEquals((await at.json("job", "b0", "--at", `${position}`)).job.status, "paused");
+    const replayed = await at.json("replay", "--at", `${position}`);
+    assertEquals([replayed.position, replayed.jobs[0].status], [position, "paused"]);
+    const timeline = await at.run("timeline", "b0");
+    for (const word of ["created", "paused", "concluded", 'asked for "pause" over cli']) {
+      assert(timeline.out.includes(word), word);
+    }
+    const why = await at.json("why", "b0", "status");
+    assertEquals([why.value, why.event.type], ["concluded", "JobConcluded"]);
+    const { job } = await at.json("job", "b0");
+    const txn = await at.json("txn", job.txnId);
+    assertEquals([txn.txn.isGroup, txn.txn.convergence.phase], [false, "concluded"]);
+    const log = await at.json("log");
+    const { status } = await at.run("verify", "--size", `${log.position}`, "--root", log.root);
+    assertEquals(status, 0);
+    assertEquals((await at.run("verify", "--root", "0".repeat(64))).status, 1);
+    assertEquals((await at.json("dismiss", "b0")).job, null);
+  });
+});
+
+describe("joblog bad input", () => {
+  beforeEach(async () => {
+    at = new CliFolder();
+    image("a.raw", MIB);
+    await at.run("run", "backup", "--source", "a.raw", "--target", "old.raw");
+  });
+  afterEach(() => at.remove());
+
+  async function refused(...args: string[]): Promise<[number | string, string, string]> {
+    const { status, out, err } = await at.run("--json", ...args);
+    assertEquals(out, "");
+    const { error } = JSON.parse(err);
+    assertEquals(error.exitStatus, status);
+    return [status, error.code, error.message];
+  }
+
+  it("refuses what the job layer refuses with 3 or 4, and records it", async () => {
+    const backup = (...more: string[]) => refused("run", "backup", ...more);
+    const files = ["--source", "a.raw", "--target", "b.raw"];
+    const cases = [
+      [await refused("pause", "none"), 4, "unknownJob"],
+      [await refused("set-speed", "none", "-1"), 4, "unknownJob"],
+      [await backup("--id", "9 bad", ...files), 3, "invalidJobId"],
+      [await backup("--speed", "-1", ...files), 3, "invalidSpeed"],
+    ] as const;
+    for (const [[status, code], wantedStatus, wantedCode] of cases) {
+      assertEquals([status, code], [wantedStatus, wantedCode]);
+    }
+    const others = [
+      await backup("--source", "none.raw", "--target", "b.raw"),
+      await backup("--source", "a.raw", "--target", "a.raw"),
+      await backup("--source", ".", "--target", "b.raw"),
+    ];
+    for (const [status, , message] of others) assertEquals([status, message !== ""], [3, true]);
+    const { out } = await at.run("--json", "events", "--type", "VerbRefused");
+    assertEquals(out.trim().split("\n").length, cases.length + others.length);
+    assertEquals((await at.json("jobs")).jobs, []);
+  });
+
+  it("names what it cannot understand and ends with 2", async () => {
+    const usage = async (...args: string[]) => {
+      const [status, code] = await refused(...args);
+      assertEquals([status, code], [2, "usage"]);
+    };
+    await usage("explode");
+    await usage("pause");
+    await usage("pause", "a", "b");
+    await usage("jobs", "--nonsense");
+    await usage("run");
+    await usage("run", "backup", "--source", "a.raw");
+    await usage("run", "backup", "--source", "a", "--target", "b", "--speed", "fast");
+    await usage("run", "backup", "--source", "a", "--target", "b", "--mode", "magic");
+    await usage("verify", "--root", "12");
+    await usage("serve", "--port", "70000");
+    assertEquals((await refused("replay", "--at", "yesterday")).slice(0, 2), [2, "invalidRequest"]);
+    assertEquals((await refused("why", "backup0", "weather")).slice(0, 2), [2, "invalidRequest"]);
+    assertEquals((await at.run()).status, 2);
+    const plain = await at.run("pause");
+    assert(plain.err.startsWith("joblog: "), plain.err);
+    assert(plain.err.includes("\nhint: "), plain.err);
+  });
+
+  it("ends with 4 for what is not in the log, and shows help with 0", async () => {
+    assertEquals((await refused("job", "none")).slice(0, 2), [4, "unknownJob"]);
+    assertEquals((await refused("txn", "none")).slice(0, 2), [4, "unknownTxn"]);
+    assertEquals((await refused("timeline", "none")).slice(0, 2), [4, "unknownJob"]);
+    assertEquals((await refused("replay", "--at", "999999")).slice(0, 2), [4, "unknownPosition"]);
+    const help = await at.run("help");
+    assertEquals([help.status, help.out.includes("set-speed")], [0, true]);
+  });
+
+  it("ends with 5 for a log that is none, and makes none for a verb", async () => {
+    writeFileSync(
+      at.path("text.db"),
+      "this is no log, and it is long enough to be a header".repeat(9),
+    );
+    const log = (name: string, ...args: string[]) => refused("--log", at.path(name), ...args);
+    assertEquals((await log("text.db", "jobs")).slice(0, 2), [5, "logForeign"]);
+    assertEquals((await log("text.db", "pause", "a")).slice(0, 2), [5, "logForeign"]);
+    assertEquals((await log("none.db", "jobs")).slice(0, 2), [5, "logUnreadable"]);
+    assertEquals((await log("none.db", "pause", "a")).slice(0, 2), [5, "logUnreadable"]);
+    assertEquals(statSync(at.path("none.db"), { throwIfNoEntry: false }), undefined);
+    assertEquals((await log("none/none.db", "jobs")).slice(0, 2), [5, "logUnreadable"]);
+  });
+
+  itWhen(
+    process.getuid?.() !== 0,
+    "root may read every file",
+    "refuses an image that may not be read",
+    async () => {
+      chmodSync(at.path("a.raw"), 0);
+      const [status] = await refused("run", "backup", "--source", "a.raw", "--target", "c.raw");
+      assertEquals(status, 3);
+    },
+  );
+});
