@@ -3,9 +3,9 @@
  *
  *     append_bench.ts [--rounds 15] [--events 20000]
  *
- * Three comparisons, each with the same schema, pragmas and durability (WAL, synchronous=FULL), the
- * two sides by turns (A B A B), each round on a fresh log. Printed are the medians, and as ratio the
- * median of the rounds' own ratios, since the load of a machine drifts.
+ * Three comparisons, each with the same schema, pragmas and durability (WAL, synchronous=FULL).
+ * The two sides run by turns (A B A B), each round on a fresh log. Printed are the medians and, as
+ * the load of a machine drifts, the median of the rounds' own ratios.
  *
  * | A: `EventStore.append` | B: a bare loop | goal A/B |
  * |---|---|---|

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
+import { afterEach, beforeEach, describe } from "@std/testing/bdd";
 import { assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
