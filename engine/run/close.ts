@@ -7,7 +7,8 @@
  *
  * Source: DESIGN.md, Processes; QEMU 7.2 job.c job_cancel_sync_all.
  */
-import { FOLD_VERSION, isOverStatus, type JobState } from "../../events/job/mod.ts";
+import { FOLD_VERSION, isOverStatus, type JobState, memberOf } from "../../events/job/mod.ts";
+import { JoblogError } from "../../events/log/errors.ts";
 import { isClosing } from "../core/converge.ts";
 import { ENGINE_SNAPSHOT, snapshotState } from "./directory.ts";
 import type { Engine } from "./engine.ts";
@@ -20,44 +21,51 @@ export type CloseMode = "park" | "cancel";
 export async function closeEngine(engine: Engine, mode: CloseMode): Promise<void> {
   const { store } = engine.options;
   engine.stopCommands();
-  if (engine.failure === undefined) {
-    try {
-      await endJobs(engine, mode);
-      await engine.writeEngine("EngineClosed", { reason: mode });
-      await keepSnapshot(engine);
-    } catch (error) {
-      if (engine.failure === undefined) throw error;
+  try {
+    if (engine.failure === undefined) await endAll(engine, mode);
+  } catch (error) {
+    if (engine.failure === undefined) throw error;
+  } finally {
+    await engine.untilIdle();
+    for (const entry of engine.ledger.entries) {
+      for (const [runId, live] of entry.live) engine.closeDriver(live, runId);
     }
+    await engine.untilIdle();
+    if (engine.failure === undefined) await keepSnapshot(engine);
+    engine.waits.end(new JoblogError("logClosed", "Cannot wait for a job: the engine is closed"));
+    await store.close();
   }
-  for (const entry of engine.ledger.entries) {
-    for (const live of entry.live.values()) await engine.drivers.close(live);
-  }
-  await store.close();
 }
 
-async function endJobs(engine: Engine, mode: CloseMode): Promise<void> {
-  if (engine.isRunning) {
-    await Promise.all(engine.ledger.entries.map((entry) => endTxn(engine, entry, mode)));
-  }
-  const closing = engine.ledger.entries.filter((entry) => isClosing(entry.durable));
-  if (engine.isRunning) await Promise.all(closing.map((entry) => untilClosed(engine, entry)));
+async function endAll(engine: Engine, mode: CloseMode): Promise<void> {
+  await Promise.all(engine.ledger.entries.map((entry) => endTxn(engine, entry, mode)));
   if (mode === "cancel") await dismissAll(engine);
+  await engine.writeEngine("EngineClosed", { reason: mode });
 }
 
+/** The members of a group end together, so that one that cannot be parked takes all with it. */
 async function endTxn(engine: Engine, entry: TxnEntry, mode: CloseMode): Promise<void> {
-  const parked: Promise<void>[] = [];
-  for (const job of entry.head.jobs.toReversed()) {
-    if (isOverStatus(job.status)) continue;
-    const runner = entry.live.get(job.runId)?.runner;
-    const canPark = mode === "park" && (job.isResumable || job.hasRunReturned || !job.isStarted);
-    if (!canPark) await engine.signal(entry, job.runId, { kind: "cancelled" });
-    else if (runner !== undefined && !job.hasRunReturned) parked.push(runner.parkForGood());
+  const unfinished = entry.head.jobs.toReversed().filter((job) => !isOverStatus(job.status));
+  const ended = unfinished.filter((job) => mode === "cancel" || !canPark(job));
+  if (engine.isRunning && ended.length > 0 && !isClosing(entry.head)) {
+    for (const { runId } of ended) await engine.signal(entry, runId, { kind: "cancelled" });
+    return await untilOver(engine, entry);
   }
-  await Promise.all(parked);
+  if (engine.isRunning && !isClosing(entry.head)) {
+    const runners = unfinished.map((job) => entry.live.get(job.runId)?.runner);
+    await Promise.all(runners.map((runner) => runner?.parkForGood()));
+  }
+  // A member may have failed on its way to a pause point, and aborted the others.
+  if (isClosing(entry.head)) await untilOver(engine, entry);
 }
 
-async function untilClosed(engine: Engine, entry: TxnEntry): Promise<void> {
-  for (const job of entry.durable.jobs) await until(engine, job, (now) => isOverStatus(now.status));
+function canPark(job: JobState): boolean {
+  return job.isResumable || job.hasRunReturned || !job.isStarted;
+}
+
+async function untilOver(engine: Engine, entry: TxnEntry): Promise<void> {
+  const isOver = (job: JobState) => isOverStatus(job.status);
+  for (const { runId } of entry.head.jobs) await until(engine, entry.job(runId), isOver);
   await engine.options.store.flush();
 }
 
@@ -70,26 +78,17 @@ async function dismissAll(engine: Engine): Promise<void> {
 }
 
 /** Waits until a job's durable state fulfils a condition. */
-export function until(
+export async function until(
   engine: Engine,
   job: JobState,
   condition: (job: JobState) => boolean,
   signal?: AbortSignal,
 ): Promise<JobState> {
-  const { promise, resolve, reject } = Promise.withResolvers<JobState>();
-  const now = engine.ledger.entryOfRun(job.runId)?.durable.jobs
-    .find((member) => member.runId === job.runId) ?? job;
-  if (condition(now)) return Promise.resolve(now);
-  if (signal?.aborted) return Promise.reject(signal.reason);
-  const stop = engine.watch(job.runId, (state) => {
-    if (condition(state)) resolve(state);
-  });
-  const abort = () => reject(signal?.reason);
-  signal?.addEventListener("abort", abort);
-  return engine.orFailure(promise).finally(() => {
-    stop();
-    signal?.removeEventListener("abort", abort);
-  });
+  const entry = engine.ledger.entryOfRun(job.runId);
+  const now = entry === undefined ? job : memberOf(entry.durable, job.runId) ?? job;
+  if (condition(now)) return now;
+  signal?.throwIfAborted();
+  return await engine.waits.until(job.runId, condition, signal);
 }
 
 async function keepSnapshot(engine: Engine): Promise<void> {

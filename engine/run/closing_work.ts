@@ -20,6 +20,8 @@ export interface ClosingHost {
   signal(entry: TxnEntry, runId: string, signal: Signal): Promise<void>;
   /** Looks for the next work. */
   goOn(entry: TxnEntry): void;
+  /** Keeps an eye on work that nobody awaits. */
+  background(work: Promise<void>): void;
 }
 
 type DueCallback = DueWork & { readonly kind: "callback" };
@@ -46,8 +48,7 @@ export class ClosingWork {
       entry.isWorking = false;
       this.#host.goOn(entry);
     };
-    // A rejection here means that the log has failed; the engine has told everybody already.
-    this.#run(entry, due).then(done, done);
+    this.#host.background(this.#run(entry, due).finally(done));
   }
 
   async #run(entry: TxnEntry, due: DueCallback): Promise<void> {

@@ -11,7 +11,7 @@
  *
  * Source: DESIGN.md, The log, Head and durable; The job machine.
  */
-import type { EventMetadata, JsonValue } from "../../events/log/event.ts";
+import type { EventMetadata } from "../../events/log/event.ts";
 import { JoblogError } from "../../events/log/errors.ts";
 import type { EventStore } from "../../events/log/store.ts";
 import {
@@ -29,15 +29,17 @@ import { dueWork, isClosing } from "../core/converge.ts";
 import type { Answer, Decision } from "../core/draft.ts";
 import { decideStopped } from "../core/recover.ts";
 import { decideSignal, type Signal } from "../core/signals.ts";
-import type { Driver, IrreversibleAct } from "../drivers/driver.ts";
+import type { Driver } from "../drivers/driver.ts";
 import { ClosingWork } from "./closing_work.ts";
 import { Drivers } from "./drivers.ts";
-import type { TxnEntry } from "./entry.ts";
+import type { LiveDriver, TxnEntry } from "./entry.ts";
 import type { RunnerHost } from "./host.ts";
+import { jobHost } from "./job_host.ts";
 import { BY_ENGINE, Ledger } from "./ledger.ts";
 import type { Ports, ProcessIdentity } from "./ports.ts";
 import { refusalError } from "./refusal_error.ts";
 import { Runner } from "./runner.ts";
+import { Waits } from "./waits.ts";
 
 /** Where the engine finds kinds of jobs. */
 export interface DriverLookup {
@@ -66,9 +68,6 @@ export interface EngineOptions {
 const REOPEN_HINT =
   "Make room or mend the disk, then open the log again: it holds all that was answered.";
 
-/** Told about each durable change of a job. */
-export type JobListener = (job: JobState) => void;
-
 /** Decides, appends, and does the work that follows. */
 export class Engine {
   /** What it was made of. */
@@ -78,11 +77,11 @@ export class Engine {
   /** Opened drivers. */
   readonly drivers: Drivers;
   readonly #closing: ClosingWork;
-  readonly #answers = new Map<string, (refusal: { code: string; text: string } | null) => void>();
-  readonly #watchers = new Map<string, Set<JobListener>>();
+  /** Everybody who waits. */
+  readonly waits = new Waits();
   #failure: Error | undefined;
-  readonly #waiting = new Set<(error: Error) => void>();
   #isStopping = false;
+  readonly #background = new Set<Promise<void>>();
 
   /** @param options what it is made of; nothing is read or appended yet */
   constructor(options: EngineOptions) {
@@ -116,8 +115,7 @@ export class Engine {
     if (this.#failure !== undefined) {
       throw new JoblogError("logClosed", "Cannot take commands: a commit of the log failed", {
         cause: this.#failure,
-        hint:
-          "Make room or mend the disk, then open the log again: it holds all that was answered.",
+        hint: REOPEN_HINT,
       });
     }
     if (this.#isStopping) {
@@ -125,8 +123,9 @@ export class Engine {
     }
   }
 
-  /** Decides a signal and appends what it brings about. */
-  signal(entry: TxnEntry, runId: string, signal: Signal): Promise<void> {
+  /** Decides a signal and appends what it brings about. Never throws: rejects when it cannot. */
+  // deno-lint-ignore require-await -- the decision is made at once, its failure is a rejection
+  async signal(entry: TxnEntry, runId: string, signal: Signal): Promise<void> {
     const decision = decideSignal(entry.head, runId, signal, this.ledger.position);
     return this.#appendSignal(entry, decision);
   }
@@ -157,39 +156,31 @@ export class Engine {
     metadata: EventMetadata,
     isIdempotent: boolean,
   ): Promise<void> {
-    const later = decision.answer.kind === "later" ? this.awaitAnswer(commandId) : undefined;
+    const later = decision.answer.kind === "later" ? this.waits.answer(commandId) : undefined;
     later?.catch(() => {});
     await this.ledger.append(decision.events, metadata, isIdempotent ? commandId : undefined);
     throwIfRefused(decision.answer);
     if (later !== undefined) await later;
   }
 
-  /** Resolves with the later answer to an accepted command; rejects if that is a refusal. */
-  async awaitAnswer(commandId: string): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<{ code: string; text: string } | null>();
-    this.#answers.set(commandId, resolve);
-    const refusal = await this.orFailure(promise);
-    if (refusal !== null) throw refusalError(refusal);
+  /** True while an accepted command's later answer is still to come. */
+  isAwaited(commandId: string): boolean {
+    return this.ledger.entries.some(({ durable }) =>
+      durable.awaited.some((answer) => answer.commandId === commandId)
+    );
   }
 
-  /** Runs a command now, or after the closing sequence that its transaction is in. */
+  /**
+   * Runs a command now, or after the closing sequence that its transaction is in and after the
+   * commands that wait for that already.
+   */
   whenNotClosing<T>(entry: () => TxnEntry | undefined, command: () => Promise<T>): Promise<T> {
     const current = entry();
-    if (current === undefined || !isClosing(current.head)) return command();
+    const isFree = current === undefined || current.queue.length === 0 && !isClosing(current.head);
+    if (isFree) return command();
     const { promise, resolve } = Promise.withResolvers<T>();
     current.queue.push(() => resolve(this.whenNotClosing(entry, command)));
-    return this.orFailure(promise);
-  }
-
-  /** Calls back after each durable change of a job. @returns stops it */
-  watch(runId: string, listener: JobListener): () => void {
-    let listeners = this.#watchers.get(runId);
-    if (listeners === undefined) this.#watchers.set(runId, listeners = new Set());
-    listeners.add(listener);
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0) this.#watchers.delete(runId);
-    };
+    return this.waits.orEnd(promise);
   }
 
   /** Starts a job's runner. */
@@ -197,24 +188,12 @@ export class Engine {
     const live = entry.liveOf(runId);
     if (live.driver === undefined || live.runner !== undefined) return;
     live.runner = new Runner(this.host(entry, runId), live.driver, this.options.ports);
-    live.runner.start().catch((error) => this.#ignoreAfterFailure(error));
+    this.background(live.runner.start());
   }
 
   /** The engine as the live half of one job sees it. */
   host(entry: TxnEntry, runId: string): RunnerHost {
-    return {
-      job: () => entry.job(runId),
-      signal: (signal) => this.signal(entry, runId, signal),
-      writeStep: (step) => this.write(runId, "StepTaken", { ...step }),
-      writeTotal: (total) => this.write(runId, "ProgressTotalChanged", { total }),
-      writeCheckpoint: (resumeFrom: JsonValue) =>
-        this.write(runId, "CheckpointTaken", { resumeFrom }),
-      writeAct: (type, act: IrreversibleAct) => {
-        const { kind, subject, before, after } = act;
-        const data = type === "ActAnnounced" ? { kind, subject, before, after } : { kind, subject };
-        return this.write(runId, type, data as JobEventData["ActAnnounced"]);
-      },
-    };
+    return jobHost(this, entry, runId);
   }
 
   /** Records that a callback threw which cannot change a job's result. */
@@ -222,42 +201,31 @@ export class Engine {
     const entry = this.ledger.entryOfRun(runId);
     if (entry === undefined || this.#failure !== undefined) return;
     const signal = { kind: "faulted", callback, error: this.drivers.errorOf(error) } as const;
-    this.signal(entry, runId, signal).catch((failed) => this.#ignoreAfterFailure(failed));
+    this.background(this.signal(entry, runId, signal));
   }
 
   #onDurable(entry: TxnEntry, event: JobEvent, before: TxnState, after: TxnState): void {
-    if (event.type === "VerbAnswered") this.#resolveAnswer(event.data);
+    if (event.type === "VerbAnswered") this.waits.resolve(event.data);
     const runId = runIdOfStream(event.stream);
     const job = runId === undefined ? undefined : memberOf(after, runId);
     if (runId !== undefined && job !== undefined) {
       this.#tellRunner(entry, event, memberOf(before, runId) ?? job, job);
-      for (const listener of this.#watchers.get(runId) ?? []) listener(job);
+      this.waits.tell(job);
     }
     if (entry.head === after) this.#work(entry);
-  }
-
-  #resolveAnswer(data: JobEventData["VerbAnswered"]): void {
-    const { commandId, code, text } = data;
-    const resolve = this.#answers.get(commandId);
-    this.#answers.delete(commandId);
-    resolve?.(code === undefined ? null : { code, text: text ?? code });
   }
 
   #tellRunner(entry: TxnEntry, event: JobEvent, before: JobState, after: JobState): void {
     const { runId } = after;
     const live = entry.live.get(runId);
-    try {
-      live?.runner?.onDurable(event.type, before, after);
-    } catch (error) {
-      this.fault(runId, callbackOf(event.type), error);
-    }
+    live?.runner?.onDurable(event.type, before, after);
     if (event.type === "JobStarted" || event.type === "JobRecovered") {
       const goesOn = event.type === "JobStarted" || event.data.action === "resumed";
       if (this.isRunning && goesOn) this.startRunner(entry, runId);
     }
     if (event.type === "JobCancelRequested" && event.data.by !== "group") live?.runner?.enter();
     if (event.type === "JobConcluded" || event.type === "JobDismissed") {
-      this.drivers.close(live).catch((error) => this.fault(runId, "close", error));
+      this.closeDriver(live, runId);
     }
   }
 
@@ -272,15 +240,33 @@ export class Engine {
     }
   }
 
-  /** A force-cancelled job that no runner lives will not end by itself. */
+  /** A force-cancelled job that no runner lives, or lives no more, will not end by itself. */
   #stopUnrun(entry: TxnEntry): void {
     for (const job of entry.head.jobs) {
-      const isStuck = job.isForceCancelled && job.isStarted && !job.hasRunReturned;
-      const live = entry.live.get(job.runId);
-      if (!isStuck || live?.runner !== undefined || this.isRunning) continue;
+      const runner = entry.live.get(job.runId)?.runner;
+      const isUnrun = runner === undefined ? !this.isRunning : runner.isParked;
+      if (!isUnrun || !job.isForceCancelled || !job.isStarted || job.hasRunReturned) continue;
       const decision = decideStopped(entry.head, job.runId, this.ledger.position);
-      this.#appendSignal(entry, decision).catch((error) => this.#ignoreAfterFailure(error));
+      this.background(this.#appendSignal(entry, decision));
     }
+  }
+
+  /** Closes a job's driver; its failure is recorded while the log can be written. */
+  closeDriver(live: LiveDriver | undefined, runId: string): void {
+    const closed = this.drivers.close(live).catch((error) => this.fault(runId, "close", error));
+    this.background(closed);
+  }
+
+  /** Work that nobody awaits: `untilIdle` does, and a failure of it stops the engine. */
+  background(work: Promise<void>): void {
+    const guarded = work.catch((error) => this.#fail(error));
+    this.#background.add(guarded);
+    void guarded.finally(() => this.#background.delete(guarded));
+  }
+
+  /** Resolves when no callback, no `run` and no append of the engine's own is under way. */
+  async untilIdle(): Promise<void> {
+    while (this.#background.size > 0) await Promise.all(this.#background);
   }
 
   /** After a callback: the next work of the transaction, if any. */
@@ -295,45 +281,22 @@ export class Engine {
         if (job.isUserPaused || job.hasRunReturned || !job.isStarted) continue;
         pausedJobs += 1;
         const signal = { kind: "pauseRequested", by: "logSpace" } as const;
-        this.signal(entry, job.runId, signal).catch((error) => this.#ignoreAfterFailure(error));
+        this.background(this.signal(entry, job.runId, signal));
       }
     }
-    this.writeEngine("LogSpaceLow", { pausedJobs })
-      .catch((error) => this.#ignoreAfterFailure(error));
+    this.background(this.writeEngine("LogSpaceLow", { pausedJobs }));
   }
 
-  #fail(error: Error): void {
+  /** The first failure is kept; what fails in its wake says nothing new. */
+  #fail(error: unknown): void {
     if (this.#failure !== undefined) return;
-    this.#failure = error;
-    const stopped = new JoblogError("commitFailed", "Cannot go on: a commit of the log failed", {
-      cause: error,
-      hint: REOPEN_HINT,
-    });
-    for (const reject of this.#waiting) reject(stopped);
+    this.#failure = error instanceof Error ? error : new Error(String(error));
+    const text = "Cannot go on: a commit of the log failed";
+    this.waits.end(new JoblogError("commitFailed", text, { cause: error, hint: REOPEN_HINT }));
     for (const entry of this.ledger.entries) {
-      for (const live of entry.live.values()) live.runner?.controller.abort();
+      for (const live of entry.live.values()) live.runner?.abandon();
     }
   }
-
-  /** A promise that also rejects when the engine fails, so that nobody waits for ever. */
-  orFailure<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.add(reject);
-      promise.then(resolve, reject).finally(() => this.#waiting.delete(reject));
-    });
-  }
-
-  /** After a failed commit every pending promise rejects; its cause is told once, by `failure`. */
-  #ignoreAfterFailure(error: unknown): void {
-    if (this.#failure !== undefined) return;
-    this.#fail(error instanceof Error ? error : new Error(String(error)));
-  }
-}
-
-function callbackOf(type: JobEventType): JobEventData["DriverFaulted"]["callback"] {
-  if (type === "JobSpeedChanged") return "setSpeed";
-  if (type === "JobCompleteRequested") return "complete";
-  return type === "JobCancelRequested" ? "cancel" : "userResume";
 }
 
 function throwIfRefused(answer: Answer): void {

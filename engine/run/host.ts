@@ -2,7 +2,7 @@
  * What the live half of a job asks of the engine.
  */
 import type { JsonValue } from "../../events/log/event.ts";
-import type { JobState } from "../../events/job/mod.ts";
+import type { FaultedCallback, JobState } from "../../events/job/mod.ts";
 import type { Signal } from "../core/signals.ts";
 import type { IrreversibleAct } from "../drivers/driver.ts";
 import type { StepSink } from "./steps.ts";
@@ -17,4 +17,8 @@ export interface RunnerHost extends StepSink {
   writeCheckpoint(resumeFrom: JsonValue): Promise<void>;
   /** Announces or confirms an irreversible act. */
   writeAct(type: "ActAnnounced" | "ActConfirmed", act: IrreversibleAct): Promise<void>;
+  /** The act that was announced and not confirmed: what it is, and to what. */
+  openAct(): Promise<{ readonly kind: string; readonly subject: string } | undefined>;
+  /** Records that a callback threw which cannot change the job's result. */
+  fault(callback: FaultedCallback, error: unknown): void;
 }

@@ -13,11 +13,15 @@ import {
 import type { SubscribeOptions, Subscription } from "../../events/log/store.ts";
 import { JoblogError } from "../../events/log/errors.ts";
 import { until } from "./close.ts";
-import type { CommandContext, Commands, Verb, VerbArguments } from "./commands.ts";
+import type { Commands } from "./commands.ts";
 import type { Engine } from "./engine.ts";
+import type { CommandContext, Verb, VerbArguments } from "./requests.ts";
 
 const ECANCELED = 125;
 const EBUSY = 16;
+
+/** Codes that are no answers to a verb: nothing was decided. */
+const FAILURES: ReadonlySet<string> = new Set(["commitFailed", "logClosed", "fenced"]);
 
 /** One life of a job id. It never stands for a later job that took the same id. */
 export class Job {
@@ -30,7 +34,7 @@ export class Job {
     this.#engine = engine;
     this.#commands = commands;
     this.#last = state;
-    const stop = engine.watch(state.runId, (now) => {
+    const stop = engine.waits.watch(state.runId, (now) => {
       this.#last = now;
       if (now.status !== "null") return;
       stop();
@@ -75,6 +79,8 @@ export class Job {
    * Resolves when the durable state fulfils a condition; looks at the present state first.
    *
    * @throws {JoblogError} code "commitFailed" when the log fails meanwhile
+   * @throws {JoblogError} code "logClosed" when the engine is closed meanwhile
+   * @throws what the condition throws
    * @throws the signal's reason when it aborts
    */
   until(
@@ -156,8 +162,8 @@ export class Job {
   }
 
   /**
-   * Calls `finish`, then waits until `run` has ended: waiting or later, not concluded. A paused job
-   * is woken.
+   * Calls `finish`, then waits until `run` has ended: waiting or later, not concluded. A job
+   * that sleeps or is paused is woken each time until then.
    *
    * @param finish asks the job to end; a refusal is answered with -EBUSY
    * @returns 0, -EBUSY, -ECANCELED after a force cancel, or the job's -errno
@@ -168,11 +174,16 @@ export class Job {
     try {
       await finish?.();
     } catch (error) {
-      if (error instanceof JoblogError && error.code !== "commitFailed") return -EBUSY;
+      if (error instanceof JoblogError && !FAILURES.has(error.code)) return -EBUSY;
       throw error;
     }
-    this.#engine.ledger.entryOfRun(this.runId)?.live.get(this.runId)?.runner?.enter();
-    await this.until((job) => isCompletedStatus(job.status));
+    const runner = this.#engine.ledger.entryOfRun(this.runId)?.live.get(this.runId)?.runner;
+    const stopHurrying = runner?.hurry();
+    try {
+      await this.until((job) => isCompletedStatus(job.status));
+    } finally {
+      stopHurrying?.();
+    }
     return this.#ret();
   }
 

@@ -8,14 +8,14 @@ import type { EventReader, SubscribeOptions, Subscription } from "../../events/l
 import type { JobState, TxnState } from "../../events/job/mod.ts";
 import { isInternal, memberOf } from "../../events/job/mod.ts";
 import { closeEngine, type CloseMode } from "./close.ts";
-import {
-  type CommandContext,
-  Commands,
-  type CompletionMode,
-  type JobRequest,
-  type Verb,
-  type VerbArguments,
-} from "./commands.ts";
+import { Commands } from "./commands.ts";
+import type {
+  CommandContext,
+  CompletionMode,
+  JobRequest,
+  Verb,
+  VerbArguments,
+} from "./requests.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import { Job } from "./job.ts";
 import { recover } from "./recovery.ts";

@@ -106,14 +106,14 @@ export class Ledger {
    * @param events in the order in which they happened; an empty list appends nothing
    * @param metadata who and why; an event's own cause wins over its causation id
    * @param commandId makes the append idempotent
-   * @returns resolves when durable and told
+   * @returns resolves when durable and told; rejects when it cannot be appended, and never throws
    */
-  append(
+  async append(
     events: readonly DecidedEvent[],
     metadata: EventMetadata,
     commandId?: string,
   ): Promise<void> {
-    if (events.length === 0) return Promise.resolve();
+    if (events.length === 0) return;
     const streams = this.#streams(events, metadata);
     const pending = this.#store.enqueue(
       commandId === undefined ? { streams } : {
@@ -122,7 +122,7 @@ export class Ledger {
       },
     );
     const changes = pending.events.map((event) => this.#evolve(event as RecordedEvent & JobEvent));
-    return this.#follow(pending, changes);
+    await this.#follow(pending, changes);
   }
 
   #streams(events: readonly DecidedEvent[], metadata: EventMetadata): StreamAppend[] {

@@ -44,7 +44,7 @@ export type {
   JobRequest,
   Verb,
   VerbArguments,
-} from "./commands.ts";
+} from "./requests.ts";
 export type { DriverLookup, EngineOptions } from "./engine.ts";
 export { Job } from "./job.ts";
 export { Joblog, type JoblogOptions, type Transaction } from "./joblog.ts";

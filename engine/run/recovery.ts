@@ -12,6 +12,7 @@ import {
   type JobError,
   type JobState,
 } from "../../events/job/mod.ts";
+import { isClosing } from "../core/converge.ts";
 import { decideRecovery } from "../core/recover.ts";
 import { readDirectory } from "./directory.ts";
 import type { Engine } from "./engine.ts";
@@ -30,14 +31,18 @@ export async function recover(engine: Engine): Promise<void> {
   for (const txn of directory.txns) await engine.ledger.adopt(txn);
   const { version, runtime, pid } = identity;
   await engine.writeEngine("EngineOpened", { version, runtime, pid, isRunning: engine.isRunning });
-  if (!engine.isRunning) return;
-  for (const entry of engine.ledger.entries) await takeUp(engine, entry);
+  for (const entry of engine.ledger.entries) {
+    // Without running jobs, what was decided is still driven to its end: verbs wait for that.
+    if (engine.isRunning || isClosing(entry.head)) await takeUp(engine, entry);
+    else engine.goOn(entry);
+  }
 }
 
 async function takeUp(engine: Engine, entry: TxnEntry): Promise<void> {
   const failures = new Map<string, JobError>();
   for (const job of entry.head.jobs) {
-    const isLive = job.isStarted && job.isResumable && !isCompletedStatus(job.status);
+    const isLive = engine.isRunning && job.isStarted && job.isResumable &&
+      !isCompletedStatus(job.status);
     if (isLive) await open(engine, entry, job, failures);
   }
   const cannot = (job: JobState) => failures.get(job.runId);

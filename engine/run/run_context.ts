@@ -56,7 +56,9 @@ async function performAct(
   act: IrreversibleAct,
   perform: () => Promise<void>,
 ): Promise<void> {
-  if (host.job().openAct === null) await host.writeAct("ActAnnounced", act);
+  const open = await host.openAct();
+  const isAnnounced = open?.kind === act.kind && open.subject === act.subject;
+  if (!isAnnounced) await host.writeAct("ActAnnounced", act);
   await perform();
   await host.writeAct("ActConfirmed", act);
 }
@@ -144,6 +146,7 @@ export class RunContext implements DriverContext {
   }
 
   checkpoint(resumeFrom: JsonValue): Promise<void> {
+    if (this.#runner.steps.hasEnded) return hasEnded();
     this.#runner.steps.close();
     this.#runner.steps.mark();
     this.#checkpointNs = this.#runner.ports.monotonicNs();
@@ -155,6 +158,7 @@ export class RunContext implements DriverContext {
     operation: IoOperation,
     error: unknown,
   ): Promise<ErrorAction> {
+    if (this.#runner.steps.hasEnded) return await hasEnded();
     const jobError = jobErrorOf(error);
     this.#runner.steps.close();
     await this.#runner.host.signal({ kind: "errorRaised", policy, operation, error: jobError });
@@ -162,11 +166,19 @@ export class RunContext implements DriverContext {
   }
 
   ready(): Promise<void> {
+    if (this.#runner.steps.hasEnded) return hasEnded();
     this.#runner.steps.close();
     return this.#runner.host.signal({ kind: "ready" });
   }
 
   act(act: IrreversibleAct, perform: () => Promise<void>): Promise<void> {
+    if (this.#runner.steps.hasEnded) return hasEnded();
+    this.#runner.steps.close();
     return performAct(this.#runner.host, act, perform);
   }
+}
+
+/** A context is not for use after `run`; what it would record may come after the job's end. */
+function hasEnded(): Promise<never> {
+  return Promise.reject(new Error("Cannot use the context of a job: its run has ended"));
 }

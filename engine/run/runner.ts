@@ -6,11 +6,19 @@
  * - A parked job is woken by `enter` alone: by resume, cancel, complete, a raised speed, a timer.
  *   A pause ends any sleep, and what was left of the sleep is dropped.
  * - A force-cancelled job neither sleeps nor pauses; its `run` is expected to return.
- * - When the process closes, a resumable job's next waiting call rejects with `JobParked`.
+ * - When the process closes, a resumable job's next waiting call rejects with `JobParked`; a `run`
+ *   that was told so has not ended well, whatever the driver makes of it.
+ * - A callback that throws is recorded and changes nothing else.
+ * - Nothing that a driver does after its `run` has ended reaches the log.
  *
  * Source: QEMU 7.2 job.c job_co_entry, job_pause_point, job_do_yield, job_enter_cond.
  */
-import { type JobError, jobErrorOf, type JobState } from "../../events/job/mod.ts";
+import {
+  type FaultedCallback,
+  type JobError,
+  jobErrorOf,
+  type JobState,
+} from "../../events/job/mod.ts";
 import { isPauseWanted } from "../core/signals.ts";
 import { Throttle, wakesSleeper } from "../core/throttle.ts";
 import { type DriverContext, type DriverJob, JobParked } from "../drivers/driver.ts";
@@ -39,6 +47,9 @@ export class Runner implements LiveJob {
   #isAtPausePoint = false;
   #wasEntered = false;
   #isParking = false;
+  #wasTold = false;
+  #isParked = false;
+  #hurryCount = 0;
   #lastTurnNs = 0;
 
   /**
@@ -76,6 +87,11 @@ export class Runner implements LiveJob {
     return this.#ended !== undefined && this.#waiting === undefined && !this.job.hasRunReturned;
   }
 
+  /** True once `run` was unwound because the process closes: it will not end any more. */
+  get isParked(): boolean {
+    return this.#isParked;
+  }
+
   /** Starts `run`. Resolves when it has ended and that is durable, or when it is parked. */
   start(): Promise<void> {
     this.#ended ??= this.#live();
@@ -85,23 +101,24 @@ export class Runner implements LiveJob {
   async #live(): Promise<void> {
     const context = new RunContext(this);
     let error: JobError | undefined;
+    let isParked = false;
     this.#isAtPausePoint = this.job.status === "paused" || this.job.status === "standby";
     try {
       await this.#initialPause(context);
       if (!this.job.isForceCancelled) await this.#driver.run(context);
+      isParked = this.#wasTold;
     } catch (thrown) {
-      if (thrown instanceof JobParked || (this.#isParking && !this.job.isForceCancelled)) {
-        this.steps.close();
-        return await this.#host.signal({ kind: "parked" });
-      }
+      isParked = this.#wasTold;
       error = jobErrorOf(thrown);
     }
-    this.steps.close();
+    this.steps.end();
+    if (isParked && !this.job.isForceCancelled) {
+      this.#isParked = true;
+      return await this.#host.signal({ kind: "parked" });
+    }
+    if (isParked) error = undefined;
     await this.#host.signal(
-      error === undefined ? { kind: "runReturned" } : {
-        kind: "runReturned",
-        error,
-      },
+      error === undefined ? { kind: "runReturned" } : { kind: "runReturned", error },
     );
   }
 
@@ -115,7 +132,7 @@ export class Runner implements LiveJob {
 
   /** See `DriverContext.pausePoint`. */
   async pausePoint(context: DriverContext): Promise<void> {
-    this.#throwIfParking();
+    if (this.#isParking) await this.#throwParked();
     if (!isPauseWanted(this.job)) return await this.#takeTurn();
     await this.#driver.pause?.(context);
     this.steps.close();
@@ -127,7 +144,7 @@ export class Runner implements LiveJob {
   }
 
   async #leave(context: DriverContext): Promise<void> {
-    this.#throwIfParking();
+    if (this.#isParking) await this.#throwParked();
     this.#isAtPausePoint = false;
     await this.#host.signal({ kind: "pausePointLeft" });
     await this.#driver.resume?.(context);
@@ -138,18 +155,21 @@ export class Runner implements LiveJob {
     if (nowNs - this.#lastTurnNs < TURN_NS) return;
     await this.#ports.turn();
     this.#lastTurnNs = this.#ports.monotonicNs();
-    this.#throwIfParking();
+    if (this.#isParking) await this.#throwParked();
   }
 
   /** See `DriverContext.sleep`. */
   async sleep(context: DriverContext, ms: number | undefined): Promise<void> {
-    this.#throwIfParking();
+    if (this.#isParking) await this.#throwParked();
     if (this.job.isForceCancelled) return;
     if (this.job.pauseCount === 0) await this.#park(ms);
     await this.pausePoint(context);
   }
 
   #park(ms?: number): Promise<void> {
+    if (this.#hurryCount > 0 && (ms !== undefined || this.#isAtPausePoint)) {
+      return this.#ports.turn();
+    }
     return new Promise((resolve) => {
       this.#waiting = resolve;
       if (ms !== undefined) this.#timer = this.#ports.setTimer(ms, () => this.enter());
@@ -179,24 +199,52 @@ export class Runner implements LiveJob {
         if (!this.#isAtPausePoint) this.enter();
         return;
       case "JobResumeRequested":
-        if (before.isUserPaused && !after.isUserPaused) this.#driver.userResume?.();
+        if (before.isUserPaused && !after.isUserPaused) this.#userResume();
         if (after.pauseCount === 0) this.enter("noTimer");
         return;
       case "JobSpeedChanged":
         this.throttle.setSpeed(after.speed);
-        this.#driver.setSpeed?.(after.speed);
+        this.#guard("setSpeed", () => this.#driver.setSpeed?.(after.speed));
         if (this.#timer !== undefined && wakesSleeper(before.speed, after.speed)) this.enter();
         return;
       case "JobCompleteRequested":
-        this.#driver.complete?.();
+        this.#guard("complete", () => this.#driver.complete?.());
         if (!this.#isAtPausePoint) this.enter();
         return;
       case "JobCancelRequested":
-        if (before.isUserPaused) this.#driver.userResume?.();
-        this.#driver.cancel?.(after.isForceCancelled);
+        if (before.isUserPaused) this.#userResume();
+        this.#guard("cancel", () => this.#driver.cancel?.(after.isForceCancelled));
         if (after.isForceCancelled) this.controller.abort();
         return;
     }
+  }
+
+  #userResume(): void {
+    this.#guard("userResume", () => this.#driver.userResume?.());
+  }
+
+  #guard(callback: FaultedCallback, call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#host.fault(callback, error);
+    }
+  }
+
+  /**
+   * From now on the job is entered again whenever it sleeps or is paused, until the returned
+   * function is called: it is run to its end. Source: QEMU 7.2 job.c job_finish_sync.
+   */
+  hurry(): () => void {
+    this.#hurryCount += 1;
+    this.enter();
+    return () => void (this.#hurryCount -= 1);
+  }
+
+  /** The log has failed: nothing that `run` does will ever be recorded. It is asked to return. */
+  abandon(): void {
+    this.controller.abort();
+    void this.parkForGood();
   }
 
   /** The process closes: the next waiting call of the driver rejects with `JobParked`. */
@@ -206,7 +254,11 @@ export class Runner implements LiveJob {
     return this.#ended ?? Promise.resolve();
   }
 
-  #throwIfParking(): void {
-    if (this.#isParking && !this.job.isForceCancelled) throw new JobParked();
+  async #throwParked(): Promise<void> {
+    if (this.job.isForceCancelled) return;
+    // A driver that does not let it through must not keep everybody else from their turn.
+    if (this.#wasTold) await this.#ports.turn();
+    this.#wasTold = true;
+    throw new JobParked();
   }
 }

@@ -6,6 +6,7 @@
  * - Neighbouring steps of a mergeable kind become one; the run is closed by another kind, a pause
  *   that takes effect, a checkpoint, or 64 GiB.
  * - Nobody waits for durability until 1,024 steps are unsaved.
+ * - After the end of `run` nothing is recorded any more.
  *
  * Source: DESIGN.md, The log, Steps.
  */
@@ -40,6 +41,7 @@ export class StepRecorder implements ProgressMeter {
   #unsaved = 0;
   #room: { promise: Promise<void>; resolve: () => void } | undefined;
   #workSinceMark = 0;
+  #hasEnded = false;
 
   /**
    * @param sink where steps and totals go
@@ -66,6 +68,17 @@ export class StepRecorder implements ProgressMeter {
     return this.#workSinceMark;
   }
 
+  /** True once `run` has ended. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Records what was merged so far, and nothing after it. */
+  end(): void {
+    this.close();
+    this.#hasEnded = true;
+  }
+
   /** Starts to count work anew. */
   mark(): void {
     this.#workSinceMark = 0;
@@ -82,7 +95,7 @@ export class StepRecorder implements ProgressMeter {
   }
 
   #setTotal(total: number): void {
-    if (total === this.#total) return;
+    if (total === this.#total || this.#hasEnded) return;
     this.#total = total;
     this.#track(this.#sink.writeTotal(total));
   }
@@ -98,7 +111,8 @@ export class StepRecorder implements ProgressMeter {
     const slot: Slot = { step: undefined };
     this.#slots.push(slot);
     const settle = (step: DriverStep | null) => {
-      if (slot.step !== undefined) return;
+      if (slot.step !== undefined || this.#hasEnded) return;
+      if (step !== null) checkStep(step);
       slot.step = step;
       this.#drain();
     };
@@ -167,4 +181,16 @@ export class StepRecorder implements ProgressMeter {
 function continues(run: DriverStep, step: DriverStep): boolean {
   return run.kind === step.kind && run.offset + run.length === step.offset &&
     run.length + step.length <= MERGED_LENGTH_MAX;
+}
+
+/** A length below 0 would take work back, and a fraction would not fit a record. */
+function checkStep({ kind, offset, length, work = length }: DriverStep): void {
+  const isNatural = (value: number) => Number.isSafeInteger(value) && value >= 0;
+  if (isNatural(offset) && isNatural(length) && isNatural(work) && /^[a-z0-9-]{1,32}$/.test(kind)) {
+    return;
+  }
+  throw new TypeError(
+    `Cannot record step "${kind}" of ${length} at ${offset} with work ${work}: its kind needs 1 ` +
+      "to 32 characters of a-z, 0-9 and -, its numbers need integers of 0 or more",
+  );
 }

@@ -3,7 +3,7 @@
  */
 import { v7 } from "uuid";
 import process from "node:process";
-import type { Ports, ProcessIdentity } from "./ports.ts";
+import type { Ports, ProcessIdentity, Timer } from "./ports.ts";
 
 /** Version of joblog; the same as in package.json. */
 export const VERSION = "0.1.0";
@@ -13,13 +13,23 @@ export function systemPorts(): Ports {
   return {
     now: () => Date.now(),
     monotonicNs: () => performance.now() * 1e6,
-    setTimer(ms, callback) {
-      const timer = setTimeout(callback, ms);
-      return { cancel: () => clearTimeout(timer) };
-    },
+    setTimer: setLongTimer,
     turn: () => new Promise((resolve) => setImmediate(resolve)),
     newId: () => v7(),
   };
+}
+
+/** What the runtimes' timers can wait at most; a longer wait would be over at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+function setLongTimer(ms: number, callback: () => void): Timer {
+  let timer: ReturnType<typeof setTimeout>;
+  const wait = (leftMs: number) => {
+    const partMs = Math.min(leftMs, TIMER_MS_MAX);
+    timer = setTimeout(() => leftMs > partMs ? wait(leftMs - partMs) : callback(), partMs);
+  };
+  wait(ms);
+  return { cancel: () => clearTimeout(timer) };
 }
 
 /** This process, as its opening is recorded. */

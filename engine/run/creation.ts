@@ -1,0 +1,123 @@
+/**
+ * Creation: drivers are opened first, then one decision makes the jobs or refuses them.
+ */
+import type { JsonObject, RecordedEvent } from "../../events/log/event.ts";
+import { JoblogError } from "../../events/log/errors.ts";
+import { type CreateCommand, decideCreate, type JobPlan } from "../core/create.ts";
+import type { Refusal } from "../core/refusals.ts";
+import type { OpenedJob } from "./drivers.ts";
+import type { Engine } from "./engine.ts";
+import type { CommandHead, CommandRecord, Created, CreateOptions, JobRequest } from "./requests.ts";
+
+/** Makes jobs for one engine. */
+export class Creation {
+  readonly #engine: Engine;
+
+  /** @param engine decides and appends */
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /**
+   * Opens the drivers and decides. A refusal rejects after it was recorded; then, and when nothing
+   * could be decided, the drivers are closed again.
+   */
+  async create(
+    requests: readonly JobRequest[],
+    options: CreateOptions,
+    record: CommandRecord,
+    head: CommandHead,
+  ): Promise<Created> {
+    const { ports } = this.#engine.options;
+    const opened: OpenedJob[] = [];
+    const plans: JobPlan[] = [];
+    for (const request of requests) {
+      const plan = await this.#plan(request, opened);
+      plans.push(plan);
+      if (plan.refusal !== undefined) break;
+    }
+    const isGroup = options.mode === "grouped" && requests.length > 0;
+    const groupId = isGroup ? ports.newId() : null;
+    const command: CreateCommand = {
+      ...record,
+      verb: options.verb,
+      commandId: head.commandId,
+      plans,
+      groupId,
+      rollbackId: ports.newId(),
+      isStarted: options.isStarted,
+    };
+    return await this.#decide(command, opened, head);
+  }
+
+  async #decide(
+    command: CreateCommand,
+    opened: readonly OpenedJob[],
+    head: CommandHead,
+  ): Promise<Created> {
+    const { ledger, drivers } = this.#engine;
+    const unused = opened.map((job) => ({ driver: job.driver }));
+    try {
+      this.#engine.assertOpen();
+      const decision = decideCreate(command, ledger.idsInUse, ledger.position);
+      const { commandId, metadata, isIdempotent } = head;
+      const answer = this.#engine.answer(decision, commandId, metadata, isIdempotent);
+      command.plans.forEach((plan, index) => {
+        const live = ledger.entryOfRun(plan.runId)?.liveOf(plan.runId);
+        const job = unused[index];
+        if (live === undefined || job === undefined) return;
+        live.driver = job.driver;
+        delete unused[index];
+      });
+      await answer;
+      return { groupId: command.groupId, runIds: command.plans.map((plan) => plan.runId) };
+    } finally {
+      for (const live of unused) await drivers.close(live).catch(() => {});
+    }
+  }
+
+  async #plan(request: JobRequest, opened: OpenedJob[]): Promise<JobPlan> {
+    const plan = {
+      runId: this.#engine.options.ports.newId(),
+      id: request.id,
+      jobType: request.type,
+      speed: request.speed ?? 0,
+      autoFinalize: request.autoFinalize !== false,
+      autoDismiss: request.autoDismiss !== false,
+    };
+    try {
+      const job = await this.#engine.drivers.open(request.type, request.parameters ?? {});
+      opened.push(job);
+      const { parameters, callbacks, isResumable } = job;
+      return { ...plan, parameters, callbacks, isResumable };
+    } catch (error) {
+      const refusal = refusalOf(error);
+      return { ...plan, parameters: {}, callbacks: [], isResumable: false, refusal };
+    }
+  }
+}
+
+/** The arguments of a creation as they are recorded. */
+export function argumentsOf(
+  requests: readonly JobRequest[],
+  options: CreateOptions,
+): JsonObject {
+  const started = options.isStarted ? {} : { start: false };
+  if (options.verb === "create") return { ...requests[0] as unknown as JsonObject, ...started };
+  return { jobs: requests as unknown as JsonObject[], completionMode: options.mode, ...started };
+}
+
+/** What a creation made, read from its own events. */
+export function createdBy(events: readonly RecordedEvent[]): Created {
+  const group = events.find((event) => event.type === "TxnCreated");
+  const runIds = events.filter((event) => event.type === "JobCreated")
+    .map((event) => String(event.data["runId"]));
+  return { groupId: group === undefined ? null : String(group.data["txnId"]), runIds };
+}
+
+/** Drivers refuse with codes of their own; a system error becomes `openFailed`. */
+function refusalOf(error: unknown): Refusal {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof JoblogError) return { code: error.code, text };
+  return { code: "openFailed", text };
+}

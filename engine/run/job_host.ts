@@ -1,0 +1,38 @@
+/**
+ * The engine as the live half of one job sees it.
+ */
+import type { JobEventData, JobState } from "../../events/job/mod.ts";
+import type { EventStore } from "../../events/log/store.ts";
+import type { Engine } from "./engine.ts";
+import type { TxnEntry } from "./entry.ts";
+import type { RunnerHost } from "./host.ts";
+
+/** Makes the host of one job. */
+export function jobHost(engine: Engine, entry: TxnEntry, runId: string): RunnerHost {
+  return {
+    job: () => entry.job(runId),
+    signal: (signal) => engine.signal(entry, runId, signal),
+    writeStep: (step) => engine.write(runId, "StepTaken", { ...step }),
+    writeTotal: (total) => engine.write(runId, "ProgressTotalChanged", { total }),
+    writeCheckpoint: (resumeFrom) => engine.write(runId, "CheckpointTaken", { resumeFrom }),
+    writeAct(type, { kind, subject, before, after }) {
+      const data = type === "ActAnnounced" ? { kind, subject, before, after } : { kind, subject };
+      return engine.write(runId, type, data as JobEventData["ActAnnounced"]);
+    },
+    openAct: () => readOpenAct(engine.options.store, entry.job(runId)),
+    fault: (callback, error) => engine.fault(runId, callback, error),
+  };
+}
+
+/** State keeps the place of an announcement only; what it said stands in the log. */
+async function readOpenAct(
+  store: EventStore,
+  job: JobState,
+): Promise<{ readonly kind: string; readonly subject: string } | undefined> {
+  const at = job.openAct;
+  if (at === null) return undefined;
+  for await (const event of store.readAll({ from: at, to: at })) {
+    return event.data as unknown as JobEventData["ActAnnounced"];
+  }
+  return undefined;
+}

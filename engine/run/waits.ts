@@ -1,0 +1,101 @@
+/**
+ * Everybody who waits for the engine: for a job's change, for a later answer, for anything.
+ *
+ * - Nobody waits for ever: once the engine has ended, all waits reject, present and later ones.
+ * - A listener that throws stops nobody else.
+ */
+import type { JobEventData, JobState } from "../../events/job/mod.ts";
+import type { Refusal } from "../core/refusals.ts";
+import { refusalError } from "./refusal_error.ts";
+
+/** Told about each durable change of a job. */
+export type JobListener = (job: JobState) => void;
+
+/** See the head of this file. */
+export class Waits {
+  readonly #answers = new Map<string, PromiseWithResolvers<Refusal | null>>();
+  readonly #listeners = new Map<string, Set<JobListener>>();
+  readonly #rejects = new Set<(error: Error) => void>();
+  #end: Error | undefined;
+
+  /** Jobs that somebody watches. */
+  get watchedCount(): number {
+    return this.#listeners.size;
+  }
+
+  /** Calls back after each durable change of a job. @returns stops it */
+  watch(runId: string, listener: JobListener): () => void {
+    let listeners = this.#listeners.get(runId);
+    if (listeners === undefined) this.#listeners.set(runId, listeners = new Set());
+    listeners.add(listener);
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#listeners.delete(runId);
+    };
+  }
+
+  /** Tells the listeners of a job about its durable state. */
+  tell(job: JobState): void {
+    for (const listener of [...this.#listeners.get(job.runId) ?? []]) listener(job);
+  }
+
+  /** Waits until a job's state fulfils a condition; what the condition throws is rejected with. */
+  until(
+    runId: string,
+    condition: (job: JobState) => boolean,
+    signal?: AbortSignal,
+  ): Promise<JobState> {
+    const { promise, resolve, reject } = Promise.withResolvers<JobState>();
+    const stop = this.watch(runId, (job) => {
+      try {
+        if (condition(job)) resolve(job);
+      } catch (error) {
+        reject(error);
+      }
+    });
+    const abort = () => reject(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    return this.orEnd(promise).finally(() => {
+      stop();
+      signal?.removeEventListener("abort", abort);
+    });
+  }
+
+  /** Resolves with the later answer to an accepted command; rejects if that is a refusal. */
+  async answer(commandId: string): Promise<void> {
+    let answer = this.#answers.get(commandId);
+    if (answer === undefined) {
+      this.#answers.set(commandId, answer = Promise.withResolvers<Refusal | null>());
+    }
+    const refusal = await this.orEnd(answer.promise);
+    if (refusal !== null) throw refusalError(refusal);
+  }
+
+  /** A later answer is durable. */
+  resolve({ commandId, code, text }: JobEventData["VerbAnswered"]): void {
+    const answer = this.#answers.get(commandId);
+    this.#answers.delete(commandId);
+    answer?.resolve(code === undefined ? null : { code, text: text ?? code });
+  }
+
+  /** A promise that also rejects when the engine ends, so that nobody waits for ever. */
+  orEnd<T>(promise: Promise<T>): Promise<T> {
+    if (this.#end !== undefined) {
+      promise.catch(() => {});
+      return Promise.reject(this.#end);
+    }
+    return new Promise((resolve, reject) => {
+      this.#rejects.add(reject);
+      promise.then(resolve, reject).finally(() => this.#rejects.delete(reject));
+    });
+  }
+
+  /** The engine has ended: everybody is told why. The first reason stays. */
+  end(error: Error): void {
+    if (this.#end !== undefined) return;
+    this.#end = error;
+    for (const reject of this.#rejects) reject(error);
+    this.#rejects.clear();
+    this.#answers.clear();
+  }
+}
