@@ -9,14 +9,13 @@
  *
  * Called by the fronts and by whoever joins them.
  */
-import { acceptsVerb, JOB_VERBS, type JobState, jobStream } from "../events/job/mod.ts";
+import { jobStream } from "../events/job/mod.ts";
 import { JoblogError } from "../events/log/errors.ts";
 import type { EventReader, SubscribeOptions, Subscription } from "../events/log/store.ts";
 import { at } from "../events/replay/at.ts";
 import {
   jobs,
   type JobsState,
-  jobView,
   listJobs,
   readTimeline,
   statistics,
@@ -30,6 +29,7 @@ import type * as contract from "./contract.ts";
 import { createJobs, sendVerb } from "./service/commands.ts";
 import { Follower } from "./service/follower.ts";
 import { whyField } from "./service/history.ts";
+import { viewOf, withVerbs } from "./service/job_view.ts";
 import { isRunId, jobOf, positionOf, runOf } from "./service/lookup.ts";
 import { eventsPage } from "./service/page.ts";
 import { momentFrom } from "./service/request.ts";
@@ -287,15 +287,4 @@ export class Service {
     const writer = await this.writer();
     return { ...body, position: position ?? (await this.#options.reader.end()).position, writer };
   }
-}
-
-function viewOf(job: JobState): contract.JobViewValue {
-  return withVerbs(jobView(job), job.isResumable);
-}
-
-function withVerbs(view: ReturnType<typeof jobView>, isResumable: boolean): contract.JobViewValue {
-  const { setBy, ...rest } = view;
-  const verbs: string[] = JOB_VERBS.filter((verb) => acceptsVerb(view.status, verb));
-  if (view.status === "created") verbs.unshift("start");
-  return { ...rest, setBy: { ...setBy }, isResumable, verbs };
 }

@@ -9,37 +9,11 @@
  */
 import { Hono } from "hono";
 import { type Route, type RouteName, ROUTES } from "../contract.ts";
-import { JoblogError, type Service } from "../service.ts";
+import { JoblogError } from "../service.ts";
 import { type Call, handlers } from "./handlers.ts";
+import type { AppOptions, RequestOrigin } from "./options.ts";
 import { problemResponse } from "./problem.ts";
-import type { After } from "./sse.ts";
-import { type BucketOptions, DEFAULT_BUCKET, TokenBuckets } from "./token_bucket.ts";
-
-/** What the app stands on. */
-export interface AppOptions {
-  /** The facade. */
-  readonly service: Service;
-  /** Ends all streams; aborted before the server is stopped. */
-  readonly signal?: AbortSignal;
-  /** Names that a request's Host header may have; absent = any, for sockets that have no names. */
-  readonly hosts?: ReadonlySet<string>;
-  /** How fast an actor may send commands. */
-  readonly bucket?: BucketOptions;
-  /** Milliseconds, for the buckets. */
-  readonly now?: () => number;
-  /** Timers of heartbeats. */
-  readonly after?: After;
-  /** Told about faults of the program, whose text is not for clients. */
-  readonly onFault?: (error: unknown) => void;
-}
-
-/** Who stands behind a request, as the server sees it. */
-export interface RequestOrigin {
-  /** Such as `http:127.0.0.1` or `cli:ann`. */
-  readonly actor: string;
-  /** The way in. @default "http" */
-  readonly via?: "http" | "cli";
-}
+import { DEFAULT_BUCKET, TokenBuckets } from "./token_bucket.ts";
 
 /** The HTTP front as a function of requests. */
 export interface HttpApp {
@@ -48,6 +22,8 @@ export interface HttpApp {
   /** Commands that were stopped before the door, so far. */
   readonly throttledCount: number;
 }
+
+export type { AppOptions, RequestOrigin } from "./options.ts";
 
 interface Environment {
   Bindings: { readonly origin: RequestOrigin };

@@ -4,7 +4,7 @@
 import { openApiDocument, VERB_NAMES, type VerbName } from "../contract.ts";
 import type { RouteName, VerbRoute } from "../contract.ts";
 import { type CommandContext, invalidRequest, type Service } from "../service.ts";
-import type { AppOptions, RequestOrigin } from "./app.ts";
+import type { AppOptions, RequestOrigin } from "./options.ts";
 import { readBody } from "./body.ts";
 import { landingPage } from "./landing.ts";
 import { Query } from "./query.ts";

@@ -1,5 +1,6 @@
 /**
- * Checks what came in against the contract; every fault is an `invalidRequest` that names its field.
+ * Checks what came in against the contract; every fault is an `invalidRequest` that names its
+ * field.
  */
 import { JoblogError } from "../../events/log/errors.ts";
 import { check, type Moment, momentOf, type Output, type Schema } from "../contract.ts";

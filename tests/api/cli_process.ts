@@ -42,7 +42,7 @@ export class CliRun {
     this.#child = spawn(process.execPath, [...flags, MAIN, ...args], {
       cwd: folder,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, NO_COLOR: "1", JOBLOG_LOG: "" + join(folder, "jobs.db") },
+      env: { ...process.env, NO_COLOR: "1", JOBLOG_LOG: join(folder, "jobs.db") },
     });
     this.#child.stdout!.setEncoding("utf8").on("data", (text: string) => {
       this.#out += text;
@@ -75,9 +75,15 @@ export class CliRun {
     return this.#out;
   }
 
-  /** Sends a signal. */
+  /** Sends a signal, unless it has ended. Deno's own `kill` makes up how the process ended. */
   signal(name: NodeJS.Signals): void {
-    this.#child.kill(name);
+    const { pid } = this.#child;
+    if (this.#hasEnded || pid === undefined) return;
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
   }
 
   #wake(): void {

@@ -86,7 +86,7 @@ describe("joblog run", () => {
     assertEquals((await first.ended).status, 0);
   });
 
-  it("parks at Ctrl-C with 130, takes verbs without running, and goes on with --resume", async () => {
+  it("parks at Ctrl-C with 130, takes verbs idly, and goes on with --resume", async () => {
     const run = slowBackup();
     await run.until("b0: running");
     run.signal("SIGINT");
