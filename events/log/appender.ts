@@ -10,6 +10,7 @@
  *
  * - appends get their places in the order of the calls, also when one waits for a stream's version;
  * - commits are serial; the next group collects while one commits;
+ * - patient appends wait up to 20 ms for company, and never after somebody waits for a commit;
  * - a group holds at most `maxEvents` events or `maxLength` of text, unless one append is larger;
  * - after a failed commit nothing more is committed: the head contains what the log does not.
  *
@@ -28,11 +29,15 @@ import type { LogEnd, StoreBackend } from "./backend.ts";
 import type { RecordedEvent } from "./event.ts";
 import type { AppendRequest, AppendResult, PendingAppend } from "./store.ts";
 
+/** How long patient appends wait for company, in milliseconds. */
+const PATIENCE_MS = 20;
+
 /** See the head of this file. */
 export class Appender {
   readonly #feed: Feed;
   readonly #clock: { now(): number };
   readonly #schedule: (flush: () => void) => void;
+  readonly #scheduleLater: (flush: () => void) => void;
   readonly #maxEvents: number;
   readonly #maxLength: number;
   readonly #heads: StreamHeads;
@@ -42,7 +47,12 @@ export class Appender {
   readonly #flush = () => void this.#commitNext();
   #position: number;
   #time: number;
+  readonly #flushLater = () => {
+    this.#scheduledLater = false;
+    if (!this.#scheduled) void this.#commitNext();
+  };
   #scheduled = false;
+  #scheduledLater = false;
   #busy = false;
   #committing: Promise<void> | undefined;
   #gate: Promise<unknown> | undefined;
@@ -61,6 +71,7 @@ export class Appender {
     this.#feed = feed;
     this.#clock = options.clock;
     this.#schedule = options.schedule ?? ((flush) => void setImmediate(flush));
+    this.#scheduleLater = options.scheduleLater ?? ((flush) => void setTimeout(flush, PATIENCE_MS));
     this.#maxEvents = options.maxEvents ?? 1_024;
     this.#maxLength = options.maxBytes ?? 1_048_576;
     this.#heads = heads;
@@ -136,7 +147,11 @@ export class Appender {
   async flush(): Promise<void> {
     await this.#gate;
     if (this.#failure !== undefined) throw this.#failure;
-    await this.#groups.at(-1)?.durable;
+    const last = this.#groups.at(-1);
+    if (last === undefined) return;
+    last.isUrgent = true;
+    this.#arm();
+    await last.durable;
   }
 
   /** Commits what is queued, without waiting for the schedule, and takes nothing more. */
@@ -206,6 +221,7 @@ export class Appender {
       throw new JoblogError("invalidArgument", `Cannot append: the clock says ${time}`);
     }
     const group = this.#groupFor(checked.count, checked.length);
+    group.isUrgent ||= request.isPatient !== true;
     const placed = placeAppend(request, checked, this.#heads, group, this.#position, time);
     if (request.commandId !== undefined) {
       const id = request.commandId;
@@ -228,6 +244,8 @@ export class Appender {
     ) {
       return last;
     }
+    // A group that nothing more fits into has nothing to wait for.
+    if (last !== undefined) last.isUrgent = true;
     const group = new Group();
     this.#groups.push(group);
     return group;
@@ -235,8 +253,13 @@ export class Appender {
 
   #arm(): void {
     if (this.#scheduled || this.#busy) return;
-    this.#scheduled = true;
-    this.#schedule(this.#flush);
+    if (this.#groups.some((group) => group.isUrgent)) {
+      this.#scheduled = true;
+      this.#schedule(this.#flush);
+    } else if (!this.#scheduledLater) {
+      this.#scheduledLater = true;
+      this.#scheduleLater(this.#flushLater);
+    }
   }
 
   /** Commits the oldest group; a call during a commit waits for that one. */

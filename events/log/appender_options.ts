@@ -4,6 +4,8 @@ export interface AppenderOptions {
   readonly clock: { now(): number };
   /** Calls back once, after what arrives in this turn has arrived. @default setImmediate */
   readonly schedule?: (flush: () => void) => void;
+  /** Calls back once, a little later: how long patient appends wait. @default 20 ms */
+  readonly scheduleLater?: (flush: () => void) => void;
   /** Events a commit holds at most; 1,024 hold the event loop for about 6 ms. @default 1,024 */
   readonly maxEvents?: number;
   /** Text a commit holds at most, in UTF-16 units: bytes, where all is ASCII. @default 1 MiB */

@@ -24,6 +24,8 @@ export class Group {
   readonly commands: CommandRow[] = [];
   /** Length of all texts together, in UTF-16 units. */
   length = 0;
+  /** True once somebody waits for its commit; else it may wait for company. */
+  isUrgent = false;
   readonly #waiters: Waiter[] = [];
   #durable: PromiseWithResolvers<void> | undefined;
 

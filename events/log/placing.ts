@@ -114,7 +114,9 @@ export function placeAppend(
   for (const part of request.streams) {
     const stream = part.stream;
     const head = heads.head(stream);
-    if (head.version === UNKNOWN) head.version = 0;
+    if (head.version === UNKNOWN) {
+      head.version = typeof part.expectedVersion === "number" ? part.expectedVersion : 0;
+    }
     for (const event of part.events) {
       const version = ++head.version;
       const { type, schema = 1 } = event;

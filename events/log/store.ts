@@ -40,6 +40,11 @@ export interface AppendRequest {
    * with the events of the first time.
    */
   readonly commandId?: string;
+  /**
+   * True for what nobody waits for: it may wait up to 20 ms, so that it shares a commit with what
+   * comes after it. An append that is not patient takes everything before it along. @default false
+   */
+  readonly isPatient?: boolean;
 }
 
 /** What an append did. */
@@ -191,9 +196,8 @@ export interface EventStore extends EventReader {
   append(request: AppendRequest): Promise<AppendResult>;
   /**
    * Gives an append its place at once and commits it with the next group, synchronously checked
-   * against the head. Needs the versions of its streams to be known to the appender: call
-   * `prime()` for streams that exist before the first use (new ones need nothing when
-   * `expectedVersion` is `noStream` or 0). A command id is compared with those that are queued or
+   * against the head. A stream whose version the appender does not know must come with a number as
+   * its expected version, which the store checks at the commit; for the words call `prime()` first. A command id is compared with those that are queued or
    * were recorded lately; ask `command(id)` first for one that may be older.
    *
    * Keep the events unchanged after the call: they are what readers of the live end receive.

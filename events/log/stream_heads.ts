@@ -103,8 +103,8 @@ export function checkExpected(part: StreamAppend, version: number): void {
     throw invalid(part.stream, `the expected version ${wanted} is no integer of 0 or more`);
   }
   if (version === UNKNOWN) {
-    // A new stream needs no reading: the backend refuses the commit if it exists after all.
-    if (wanted === 0) return;
+    // A number needs no reading: the backend refuses the commit if the stream is elsewhere.
+    if (typeof wanted === "number") return;
     throw invalid(part.stream, "its version is not known to the appender");
   }
   if (wanted === "any" || wanted === version) return;

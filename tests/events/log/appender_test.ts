@@ -69,6 +69,38 @@ describe("group commit", () => {
     assertEquals(long.faults.commits, [3, 2]);
   });
 
+  it("lets patient appends wait for company, and no longer than somebody else waits", async () => {
+    const later: (() => void)[] = [];
+    const { store, faults, flushes } = await manual({
+      scheduleLater: (flush) => void later.push(flush),
+    });
+    const patient = (n: number) => store.enqueue({ ...to("a", [n]), isPatient: true });
+    patient(1);
+    patient(2);
+    assertEquals([flushes.length, later.length], [0, 1]);
+    const call = store.append(to("b", [1]));
+    assertEquals(flushes.length, 1);
+    await drain(store, flushes);
+    await call;
+    assertEquals(faults.commits, [3]);
+
+    const alone = patient(3);
+    for (const flush of later.splice(0)) flush();
+    await alone.durable;
+    assertEquals(faults.commits, [3, 1]);
+  });
+
+  it("commits patient appends without waiting when a group is full", async () => {
+    const { store, faults, flushes } = await manual({ maxEvents: 2, scheduleLater: () => {} });
+    for (const n of [1, 2, 3]) store.enqueue({ ...to("a", [n]), isPatient: true });
+    assertEquals(flushes.length, 1);
+    flushes.shift()!();
+    await new Promise((resolve) => setImmediate(resolve));
+    assertEquals([faults.commits, flushes.length], [[2], 0]);
+    await drain(store, flushes);
+    assertEquals(faults.commits, [2, 1]);
+  });
+
   it("commits one group at a time, while the next one collects", async () => {
     const { store, faults, flushes } = await manual();
     let open = () => {};
@@ -219,6 +251,18 @@ describe("command ids", () => {
     const third = store.enqueue(once);
     await third.durable;
     assertEquals([third.repeated, faults.commits], [true, [2]]);
+  });
+
+  it("need no reading for an enqueue that says the version, which the store then checks", async () => {
+    const first = await manual();
+    await Promise.all([first.store.append(to("x", [1, 2])), drain(first.store, first.flushes)]);
+    const clock = { now: () => 1 };
+    const right = await openEventStore(first.backend, { clock });
+    const placed = right.enqueue(to("x", [3], 2));
+    await placed.durable;
+    assertEquals(placed.events[0]?.version, 3);
+    const wrong = await openEventStore(first.backend, { clock });
+    assertEquals(await codeOf(wrong.enqueue(to("x", [4], 7)).durable), "versionConflict");
   });
 
   it("that are no names are refused", async () => {
