@@ -67,7 +67,8 @@ async function events(call: Call, options: AppOptions, job: string | undefined):
       ...(after === undefined ? {} : { after }),
       ...(types === undefined ? {} : { types }),
       ...(only === undefined ? {} : { job: only }),
-      signal: AbortSignal.any([request.signal, ...(options.signal ? [options.signal] : [])]),
+      // A client that goes away cancels the body, which closes the subscription.
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     return eventStream(subscription, options.after);
   }
