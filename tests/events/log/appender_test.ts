@@ -262,7 +262,10 @@ describe("command ids", () => {
     await placed.durable;
     assertEquals(placed.events[0]?.version, 3);
     const wrong = await openEventStore(first.backend, { clock });
-    assertEquals(await codeOf(wrong.enqueue(to("x", [4], 7)).durable), "versionConflict");
+    const { durable } = wrong.enqueue(to("x", [4], 7));
+    const error = await assertRejects(() => durable, JoblogError);
+    assertEquals(error.code, "commitFailed");
+    assertEquals((error.cause as JoblogError).code, "versionConflict");
   });
 
   it("that are no names are refused", async () => {
