@@ -3,7 +3,7 @@
  */
 import cliProgress from "cli-progress";
 import type { JobViewValue } from "../contract.ts";
-import { bytesText, outcomeText, statusWord } from "./text.ts";
+import { bytesText, endText } from "./text.ts";
 
 /** Shows how jobs go on. */
 export interface Progress {
@@ -72,7 +72,7 @@ class Bars implements Progress {
       shown.bar.update(Math.min(current, Math.max(total, 1)), {
         percentage: percent.toFixed(1),
         sizes: sizes(job.progress),
-        status: `${statusWord(job)}${speed === "" ? outcomeText(job) : `, ${speed}`}`,
+        status: speed === "" ? endText(job) : `${job.status}, ${speed}`,
       });
     }
   }
@@ -102,8 +102,7 @@ class Lines implements Progress {
       if (last?.status === job.status && last.tenth >= tenth) continue;
       this.#last.set(job.runId, { status: job.status, tenth });
       const percent = job.progress.percent.toFixed(1);
-      const how = `${statusWord(job)}${outcomeText(job)}`;
-      this.#write(`${job.id}: ${how}, ${percent} %, ${sizes(job.progress)}`);
+      this.#write(`${job.id}: ${endText(job)}, ${percent} %, ${sizes(job.progress)}`);
     }
   }
 

@@ -11,7 +11,7 @@ import { EXIT } from "../errors.ts";
 import { JoblogError } from "../service.ts";
 import type { Connection } from "./connection.ts";
 import type { Invocation } from "./invocation.ts";
-import { outcomeText, progressText } from "./text.ts";
+import { endText, progressText } from "./text.ts";
 import { watch, type Watched } from "./watch.ts";
 
 /** Options of every job. */
@@ -91,7 +91,7 @@ function ended(
     return EXIT.interrupted;
   }
   for (const job of jobs) {
-    invocation.tell(job, () => `${job.id}${outcomeText(job)}: ${progressText(job.progress)}\n`);
+    invocation.tell(job, () => `${job.id} ${endText(job)}: ${progressText(job.progress)}\n`);
   }
   return jobs.every((job) => job.outcome === "completed" && job.ret === 0) ? EXIT.ok : EXIT.failed;
 }

@@ -64,11 +64,16 @@ export function statusText(job: JobViewValue, writer: WriterViewValue): string {
   return `${status}${why} (no process runs this job${since})`;
 }
 
-/** How a job ended: completed, failed with its error, or cancelled. */
+/** How a job ended: completed, failed with its error, or cancelled; its status before that. */
+export function endText(job: JobViewValue): string {
+  if (job.outcome === null) return job.status;
+  if (job.outcome === "cancelled" || job.error === null) return job.outcome;
+  return `failed: ${job.error.text}`;
+}
+
+/** The end of a job in brackets, behind its status; nothing before it. */
 export function outcomeText(job: JobViewValue): string {
-  if (job.outcome === null) return "";
-  if (job.outcome === "cancelled") return " (cancelled)";
-  return job.error === null ? " (completed)" : ` (failed: ${job.error.text})`;
+  return job.outcome === null ? "" : ` (${endText(job)})`;
 }
 
 /** Columns of text, aligned, two blanks apart; the last one is as wide as it likes. */

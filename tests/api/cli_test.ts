@@ -21,7 +21,7 @@ function sameBytes(one: string, other: string): boolean {
 
 function slowBackup(...more: readonly string[]) {
   const files = ["--source", "a.raw", "--target", "b.raw"];
-  return at.start("run", "backup", "--id", "b0", "--speed", "1M", ...files, ...more);
+  return at.start("run", "backup", "--id", "b0", "--speed", "512K", ...files, ...more);
 }
 
 /** Looks until the job is as it should be; each look is a process of its own. */
@@ -42,7 +42,7 @@ describe("joblog run", () => {
   it("backs an image up, says so, and ends with 0", async () => {
     const { status, out } = await at.run("run", "backup", "--source", "a.raw", "--target", "b.raw");
     assertEquals(status, 0);
-    assert(out.includes("backup0 (completed): 100.0 %"), out);
+    assert(out.includes("backup0 completed: 100.0 %"), out);
     assert(sameBytes("a.raw", "b.raw"));
     assertEquals((await at.json("jobs")).jobs, []);
     const { jobs } = await at.json("jobs", "--all");
@@ -125,7 +125,7 @@ describe("joblog run", () => {
     assertEquals(statSync(at.path("jobs.db.api/sock")).mode & 0o777, 0o600);
     assertEquals((await at.run("cancel", "b0")).status, 0);
     const { status, out } = await run.ended;
-    assertEquals([status, out.includes("(cancelled)")], [1, true]);
+    assertEquals([status, out.includes("b0 cancelled: ")], [1, true]);
     assertEquals(statSync(at.path("jobs.db.api/sock"), { throwIfNoEntry: false }), undefined);
   });
 
@@ -156,6 +156,57 @@ describe("joblog run", () => {
     assertEquals(status, 0);
     assertEquals((await at.run("verify", "--root", "0".repeat(64))).status, 1);
     assertEquals((await at.json("dismiss", "b0")).job, null);
+  });
+});
+
+describe("joblog serve and events", () => {
+  beforeEach(() => {
+    at = new CliFolder();
+    image("a.raw", MIB);
+  });
+  afterEach(() => at.remove());
+
+  it("serves HTTP until SIGTERM, and shows to a follower what happens", async () => {
+    const server = at.start("--json", "serve", "--port", "0");
+    await server.until("\n");
+    const { url } = JSON.parse(server.out.split("\n")[0]!);
+    const follower = at.start("--json", "events", "--follow", "--type", "JobCreated,JobDismissed");
+    const made = await fetch(`${url}/v1/jobs`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        type: "backup",
+        id: "b0",
+        parameters: { source: at.path("a.raw"), target: at.path("b.raw") },
+      }),
+    });
+    assertEquals(made.status, 201);
+    await made.body?.cancel();
+    await follower.until("JobDismissed");
+    const types = follower.out.trim().split("\n").map((line) => JSON.parse(line).type);
+    assertEquals(types, ["JobCreated", "JobDismissed"]);
+    follower.signal("SIGINT");
+    assertEquals((await follower.ended).status, 0);
+    const second = await at.run("--json", "serve", "--port", "0");
+    assertEquals([second.status, JSON.parse(second.err).error.code], [5, "logLocked"]);
+    assertEquals((await at.json("log")).writer.isRunning, true);
+    server.signal("SIGTERM");
+    assertEquals((await server.ended).status, 0);
+    assertEquals((await at.json("log")).writer.isAlive, false);
+    assert(sameBytes("a.raw", "b.raw"));
+  });
+
+  it("prints events from a position on, of a type, of a job, at most so many", async () => {
+    await at.run("run", "backup", "--source", "a.raw", "--target", "b.raw");
+    const positions = async (...args: string[]) => {
+      const { out } = await at.run("--json", "events", ...args);
+      return out.trim().split("\n").map((line) => JSON.parse(line).position);
+    };
+    assertEquals(await positions("--from", "2", "--limit", "2"), [2, 3]);
+    assertEquals(await positions("--type", "EngineOpened"), [1]);
+    assertEquals((await positions("--job", "backup0"))[0], 2);
+    const { out } = await at.run("events", "--limit", "1");
+    assert(/^1  20\S+Z  EngineOpened  engine over engine  \{/.test(out), out);
   });
 });
 
