@@ -33,7 +33,9 @@ function enter(job: JobDraft, to: JobStatus, event: JobEvent): void {
 }
 
 function explain(job: JobDraft, field: ExplainedField, event: JobEvent): void {
-  job.setBy = { ...job.setBy, [field]: event.position };
+  const setBy: { [F in ExplainedField]?: number } = { ...job.setBy };
+  setBy[field] = event.position;
+  job.setBy = setBy;
 }
 
 function close(job: JobDraft, callback: "prepare" | "commit" | "abort" | "clean"): void {
