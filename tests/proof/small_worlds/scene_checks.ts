@@ -47,6 +47,7 @@ function checkJob(job: JobState): void {
   // 6: the count of pauses.
   must(job.pauseCount >= 0 && internalPauses(job) >= 0, "More resumes than pauses");
   must(!job.isUserPaused || job.pauseCount >= 1, "User-paused without a pause");
+  must(job.ioStatus === "ok" || job.isUserPaused, "Stopped at an error without a user's pause");
   must(!isParked(job) || !job.hasRunReturned, "Parked after its run has ended");
   // 7: commit and abort exclude each other.
   must(!(closed.includes("commit") && closed.includes("abort")), "Committed and aborted");

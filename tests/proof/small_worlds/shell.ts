@@ -61,11 +61,12 @@ export class Shell {
       id: `job${slot}`,
       jobType: "small",
       parameters: {},
-      speed: job.isRefused === true ? -1 : 0,
+      speed: job.refused === "late" ? -1 : 0,
       autoFinalize: job.autoFinalize,
       autoDismiss: job.autoDismiss,
       callbacks: job.callbacks,
       isResumable: job.isResumable,
+      ...(job.refused === "early" && { refusal: { code: "openFailed", text: "not today" } }),
     }));
     const command: CreateCommand = {
       commandId: "creation",

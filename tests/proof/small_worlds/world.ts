@@ -55,8 +55,8 @@ export interface JobSketch {
   readonly abilities: ReadonlySet<Ability>;
   /** Steps that it takes at most; each may be followed by a checkpoint. */
   readonly stepsMax: number;
-  /** True = its creation is refused late, so that the whole creation is rolled back. */
-  readonly isRefused?: boolean;
+  /** Its creation is refused before or after it exists, and the whole creation is rolled back. */
+  readonly refused?: "early" | "late";
 }
 
 /** A world. */
@@ -126,14 +126,16 @@ function describe(job: JobSketch): string {
   return words.filter((word) => word !== "").join(" ");
 }
 
-/** Creations that fail half way: the last of two or three jobs is refused late. */
+/** Creations that fail half way: the last of two or three jobs is refused. */
 function rolledBackWorlds(): World[] {
   const one = sketch(["faults"], { callbacks: CLOSING });
   const two = sketch(["faults"], { callbacks: ["abort"], autoDismiss: false });
-  const bad = sketch([], { isRefused: true });
+  const late = sketch([], { refused: "late" });
+  const early = sketch([], { refused: "early" });
   return [
-    group("rolled back, one of two", [one, bad], { isStarted: false }),
-    group("rolled back, two of three", [one, two, bad], { isStarted: false }),
+    group("rolled back late, one of two", [one, late]),
+    group("rolled back late, two of three", [one, two, late]),
+    group("rolled back early, two of three", [one, two, early]),
   ];
 }
 
@@ -173,11 +175,11 @@ function largeGroups(): World[] {
     sketch(ALL_ABILITIES, { callbacks: WITH_COMPLETE, stepsMax: 1, ...given });
   return [
     group("three: closing, kept, closing", [closing, kept, closing]),
-    group("three: resumable, soft, paused", [resumable, softly, paused], { offline: true }),
     group("three: unstarted, closing, paused, resumable", [closing, paused, resumable], {
       isStarted: false,
       offline: true,
     }),
+    group("three: resumable, soft, paused", [resumable, softly, paused], { offline: true }),
     group(
       "pair: everything",
       [all({ autoFinalize: false, isResumable: true }), all({ autoDismiss: false })],
