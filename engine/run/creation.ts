@@ -3,6 +3,7 @@
  */
 import type { JsonObject, RecordedEvent } from "../../events/log/event.ts";
 import { JoblogError } from "../../events/log/errors.ts";
+import { jobErrorOf } from "../../events/job/mod.ts";
 import { type CreateCommand, decideCreate, type JobPlan } from "../core/create.ts";
 import type { Refusal } from "../core/refusals.ts";
 import type { OpenedJob } from "./drivers.ts";
@@ -117,7 +118,7 @@ export function createdBy(events: readonly RecordedEvent[]): Created {
 
 /** Drivers refuse with codes of their own; a system error becomes `openFailed`. */
 function refusalOf(error: unknown): Refusal {
-  const text = error instanceof Error ? error.message : String(error);
-  if (error instanceof JoblogError) return { code: error.code, text };
-  return { code: "openFailed", text };
+  if (error instanceof JoblogError) return { code: error.code, text: error.message };
+  const message = error instanceof Error ? error.message : "";
+  return { code: "openFailed", text: message === "" ? jobErrorOf(error).text : message };
 }

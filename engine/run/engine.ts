@@ -36,6 +36,7 @@ import type { LiveDriver, TxnEntry } from "./entry.ts";
 import type { RunnerHost } from "./host.ts";
 import { jobHost } from "./job_host.ts";
 import { BY_ENGINE, Ledger } from "./ledger.ts";
+import { LogSpace } from "./log_space.ts";
 import type { Ports, ProcessIdentity } from "./ports.ts";
 import { refusalError } from "./refusal_error.ts";
 import { Runner } from "./runner.ts";
@@ -77,6 +78,7 @@ export class Engine {
   /** Opened drivers. */
   readonly drivers: Drivers;
   readonly #closing: ClosingWork;
+  readonly #space: LogSpace;
   /** Everybody who waits. */
   readonly waits = new Waits();
   #failure: Error | undefined;
@@ -92,7 +94,8 @@ export class Engine {
     this.drivers = new Drivers(options);
     this.#closing = new ClosingWork(this.drivers, this);
     options.store.onFailure((error) => this.#fail(error));
-    options.store.onReserveReleased(() => this.#pauseAllForSpace());
+    this.#space = new LogSpace(this);
+    options.store.onReserveReleased(() => this.#space.pauseAll());
   }
 
   /** True if this process runs jobs. */
@@ -206,6 +209,7 @@ export class Engine {
 
   #onDurable(entry: TxnEntry, event: JobEvent, before: TxnState, after: TxnState): void {
     if (event.type === "VerbAnswered") this.waits.resolve(event.data);
+    if (event.type === "JobResumeRequested" && event.data.by === "user") this.#space.restore();
     const runId = runIdOfStream(event.stream);
     const job = runId === undefined ? undefined : memberOf(after, runId);
     if (runId !== undefined && job !== undefined) {
@@ -272,19 +276,6 @@ export class Engine {
   /** After a callback: the next work of the transaction, if any. */
   goOn(entry: TxnEntry): void {
     if (this.#failure === undefined) this.#work(entry);
-  }
-
-  #pauseAllForSpace(): void {
-    let pausedJobs = 0;
-    for (const entry of this.ledger.entries) {
-      for (const job of entry.head.jobs) {
-        if (job.isUserPaused || job.hasRunReturned || !job.isStarted) continue;
-        pausedJobs += 1;
-        const signal = { kind: "pauseRequested", by: "logSpace" } as const;
-        this.background(this.signal(entry, job.runId, signal));
-      }
-    }
-    this.background(this.writeEngine("LogSpaceLow", { pausedJobs }));
   }
 
   /** The first failure is kept; what fails in its wake says nothing new. */

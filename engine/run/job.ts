@@ -111,8 +111,8 @@ export class Job {
   }
 
   /** Cancels by force, or softly: a ready job that can then completes instead. */
-  cancel(options: { readonly force?: boolean } = {}, context?: CommandContext): Promise<void> {
-    return this.#send("cancel", options, context);
+  cancel(options?: { readonly force?: boolean }, context?: CommandContext): Promise<void> {
+    return this.#send("cancel", options ?? {}, context);
   }
 
   /** Asks a ready job to complete. */

@@ -52,9 +52,13 @@ export class Joblog {
    * @throws {JoblogError} code "unknownEvent" when the log has events of a newer version
    */
   static async open(options: JoblogOptions): Promise<Joblog> {
-    const engine = new Engine(options);
+    return await Joblog.over(new Engine(options), options.actor);
+  }
+
+  /** @internal As `open`, over an engine that the caller goes on using. */
+  static async over(engine: Engine, actor = "local"): Promise<Joblog> {
     await recover(engine);
-    return new Joblog(engine, options.actor ?? "local");
+    return new Joblog(engine, actor);
   }
 
   /** The log, for reading. */
@@ -147,7 +151,8 @@ export class Joblog {
 
   /** An unfinished transaction; a lone job's id is its run id. Finished ones are in the log. */
   txn(txnId: string): TxnState | undefined {
-    return this.#engine.ledger.entry(txnId)?.durable;
+    const txn = this.#engine.ledger.entry(txnId)?.durable;
+    return txn === undefined || txn.position === 0 ? undefined : txn;
   }
 
   /** Follows the log. */

@@ -41,6 +41,7 @@ export class Ledger {
   readonly #entries = new Map<string, TxnEntry>();
   readonly #entryOfRun = new Map<string, TxnEntry>();
   readonly #runOfId = new Map<string, string>();
+  readonly #versions = new Map<string, number>();
 
   /**
    * @param store the log
@@ -85,6 +86,14 @@ export class Ledger {
   /** A transaction. */
   entry(txnId: string): TxnEntry | undefined {
     return this.#entries.get(txnId);
+  }
+
+  /**
+   * Makes a stream known that belongs to no transaction. Its version is kept here, because the
+   * appender forgets streams that are quiet for long.
+   */
+  async prime(stream: string): Promise<void> {
+    this.#versions.set(stream, await this.#store.prime(stream));
   }
 
   /** Takes over an unfinished transaction of an earlier process. */
@@ -142,11 +151,12 @@ export class Ledger {
       const entry = this.#entryOfRun.get(runId);
       return entry === undefined ? 0 : memberOf(entry.head, runId)?.version ?? 0;
     }
-    if (!stream.startsWith("txn-")) return undefined;
+    if (!stream.startsWith("txn-")) return this.#versions.get(stream);
     return this.#entries.get(stream.slice(4))?.head.version ?? 0;
   }
 
   #evolve(event: JobEvent): [TxnEntry, JobEvent, TxnState] | undefined {
+    if (this.#versions.has(event.stream)) this.#versions.set(event.stream, event.version);
     const entry = this.#entryFor(event);
     if (entry === undefined) return undefined;
     entry.head = evolveTxn(entry.head, event);

@@ -27,7 +27,7 @@ import { BY_ENGINE } from "./ledger.ts";
 export async function recover(engine: Engine): Promise<void> {
   const { store, identity } = engine.options;
   const directory = await readDirectory(store);
-  await store.prime(ENGINE_STREAM);
+  await engine.ledger.prime(ENGINE_STREAM);
   for (const txn of directory.txns) await engine.ledger.adopt(txn);
   const { version, runtime, pid } = identity;
   await engine.writeEngine("EngineOpened", { version, runtime, pid, isRunning: engine.isRunning });
