@@ -9,12 +9,15 @@
 import {
   type CommitBatch,
   type EventStore,
+  openEventReader,
   openEventStore,
   type StoreBackend,
 } from "../../events/log/mod.ts";
 import { evolveJob, INITIAL_JOB, type JobEvent, type JobState } from "../../events/job/mod.ts";
 import { createMemoryLog, type MemoryLog } from "../../events/store/memory/mod.ts";
 import { type Job, Joblog, type JobRequest } from "../../engine/run/mod.ts";
+import { Engine } from "../../engine/run/engine.ts";
+import { readDirectory } from "../../engine/run/directory.ts";
 import { QmpTrace } from "./qmp_trace.ts";
 import { Toys, type ToyScript } from "./toy_drivers.ts";
 import { VirtualClock, VirtualPorts } from "./virtual_ports.ts";
@@ -49,6 +52,7 @@ export class World {
   /** Every commit of all processes of this log. */
   readonly batches: CommitBatch[];
   readonly #options: WorldOptions;
+  #engine: Engine | undefined;
   #joblog: Joblog | undefined;
   #store: EventStore | undefined;
 
@@ -75,6 +79,11 @@ export class World {
   /** The engine. */
   get joblog(): Joblog {
     return this.#joblog!;
+  }
+
+  /** What is behind the engine's face, for tests of what nobody outside can do. */
+  get engine(): Engine {
+    return this.#engine!;
   }
 
   /** Its store. */
@@ -110,14 +119,15 @@ export class World {
     const bounds = { clock: this.ports, schedule, maxEvents, maxStreams };
     this.#store = await openEventStore(backend, bounds);
     const lookup = drivers === undefined ? this.toys : { ...drivers, types: [] };
-    this.#joblog = await this.done(Joblog.open({
+    this.#engine = new Engine({
       store: this.#store,
       ports: this.ports,
       drivers: { get: (type) => lookup.get(type), types: lookup.types },
       identity: { version: "0", runtime: "virtual", pid: 1 },
       baseFolder: "/",
       isRunning,
-    }));
+    });
+    this.#joblog = await this.done(Joblog.over(this.#engine));
     await this.ports.settle();
     return this;
   }
@@ -175,6 +185,18 @@ export class World {
     const events: JobEvent[] = [];
     for await (const event of this.store.readAll()) events.push(event as unknown as JobEvent);
     return events;
+  }
+
+  /** Unfinished transactions as a read-only fold of the log has them, as JSON text. */
+  async folded(): Promise<string> {
+    const directory = await readDirectory(openEventReader(this.log.openReadOnly()));
+    return JSON.stringify(directory.txns);
+  }
+
+  /** The same as the engine has them, durably. */
+  live(): string {
+    const txns = this.engine.ledger.entries.map(({ durable }) => durable);
+    return JSON.stringify(txns.filter(({ position }) => position > 0));
   }
 
   /** Types of the events of one job, steps and totals left out. */
