@@ -16,7 +16,7 @@
  * Source: DESIGN.md, The log, Record.
  */
 import { JoblogError } from "./errors.ts";
-import type { EventMetadata, RecordedEvent } from "./event.ts";
+import type { EventMetadata } from "./event.ts";
 
 /** Deepest nesting of `data`, the object itself included. */
 export const MAX_DEPTH = 64;
@@ -187,11 +187,33 @@ export function encodeMetadata(metadata: EventMetadata): string {
   trail[0] = "metadata";
   rewritten = false;
   if (typeof metadata !== "object" || metadata === null) throw fault(0, "no plain object");
-  for (const key of Object.keys(metadata)) {
-    trail[1] = key;
-    if (!METADATA_KEYS.has(key)) throw fault(1, "not a member of the metadata");
+  for (const key in metadata) {
+    if (!METADATA_KEYS.has(key)) {
+      trail[1] = key;
+      throw fault(1, "not a member of the metadata");
+    }
     if (metadata[key as keyof EventMetadata] === undefined) rewritten = true;
   }
+  if (isLastMetadata(metadata)) return lastMetadataText;
+  const text = encodeMembers(metadata);
+  const { actor, via, correlationId, causationId, commandId } = metadata;
+  lastMetadata = { actor, via, correlationId, causationId, commandId };
+  lastMetadataText = text;
+  return text;
+}
+
+/** The metadata encoded last: neighbouring events mostly have the same. */
+let lastMetadata: { readonly [K in keyof EventMetadata]: EventMetadata[K] | undefined } | undefined;
+let lastMetadataText = "";
+
+function isLastMetadata(metadata: EventMetadata): boolean {
+  const last = lastMetadata;
+  return last !== undefined && last.actor === metadata.actor && last.via === metadata.via &&
+    last.correlationId === metadata.correlationId && last.causationId === metadata.causationId &&
+    last.commandId === metadata.commandId;
+}
+
+function encodeMembers(metadata: EventMetadata): string {
   trail[1] = "actor";
   let text = '{"actor":' + encodeName(metadata.actor);
   trail[1] = "via";
@@ -223,6 +245,9 @@ export function checkCommandId(id: unknown): void {
   encodeName(id);
 }
 
+/** The first 1,024 type names that were allowed. */
+const knownTypes = new Set<unknown>();
+
 /**
  * Refuses a type name that is not 1 to 64 characters of `A-Z a-z 0-9`, and a schema version that
  * is not a safe integer of 1 or more.
@@ -230,9 +255,12 @@ export function checkCommandId(id: unknown): void {
  * @throws {JoblogError} code "invalidRecord"
  */
 export function checkType(type: unknown, schema: unknown): void {
-  if (typeof type !== "string" || !TYPE_NAME.test(type)) {
-    trail[0] = "type";
-    throw fault(0, `${JSON.stringify(type)}, not 1 to 64 characters of A-Z a-z 0-9`);
+  if (!knownTypes.has(type)) {
+    if (typeof type !== "string" || !TYPE_NAME.test(type)) {
+      trail[0] = "type";
+      throw fault(0, `${JSON.stringify(type)}, not 1 to 64 characters of A-Z a-z 0-9`);
+    }
+    if (knownTypes.size < 1_024) knownTypes.add(type);
   }
   if (!Number.isSafeInteger(schema) || (schema as number) < 1) {
     trail[0] = "schema";
@@ -252,44 +280,12 @@ export function checkStream(stream: unknown): void {
 }
 
 /**
- * Puts a record's text together from parts that were checked before.
+ * Refuses a number that is not an integer of at least `least`.
  *
  * @internal
  */
-export function joinRecord(
-  position: number,
-  stream: string,
-  version: number,
-  type: string,
-  schema: number,
-  time: number,
-  data: string,
-  metadata: string,
-): string {
-  return '{"position":' + position + ',"stream":"' + stream + '","version":' + version +
-    ',"type":"' + type + '","schema":' + schema + ',"time":' + time + ',"data":' + data +
-    ',"metadata":' + metadata + "}";
-}
-
-function checkCount(name: string, value: unknown, least: number): void {
+export function checkCount(name: string, value: unknown, least: number): void {
   if (Number.isSafeInteger(value) && (value as number) >= least) return;
   trail[0] = name;
   throw fault(0, `${String(value)}, not an integer of ${least} or more`);
-}
-
-/**
- * Encodes a whole recorded event to its exact text.
- *
- * @throws {JoblogError} code "invalidRecord" with the path of the bad value
- */
-export function encodeRecord(event: RecordedEvent): string {
-  checkCount("position", event.position, 1);
-  checkStream(event.stream);
-  checkCount("version", event.version, 1);
-  checkType(event.type, event.schema);
-  checkCount("time", event.time, 0);
-  const { position, stream, version, type, schema, time } = event;
-  const data = encodeData(event.data);
-  const metadata = encodeMetadata(event.metadata);
-  return joinRecord(position, stream, version, type, schema, time, data, metadata);
 }

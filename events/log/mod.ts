@@ -32,13 +32,13 @@ export {
   checkType,
   encodeData,
   encodeMetadata,
-  encodeRecord,
   encodeValue,
   MAX_DEPTH,
   MAX_METADATA_LENGTH,
   MAX_RECORD_LENGTH,
 } from "./codec.ts";
 export { decodeRecord } from "./decode.ts";
+export { encodeRecord } from "./record_text.ts";
 export { equalJson } from "./equal.ts";
 export { openEventReader, openEventStore } from "./event_store.ts";
 export type { EventStoreOptions } from "./event_store.ts";

@@ -11,11 +11,11 @@ import {
   checkType,
   encodeData,
   encodeMetadata,
-  joinRecord,
   lastRewritten,
   MAX_RECORD_LENGTH,
 } from "./codec.ts";
 import { JoblogError } from "./errors.ts";
+import { joinRecord } from "./record_text.ts";
 import type { Group } from "./group.ts";
 import { hashMarked, LEAF_MARK } from "./merkle.ts";
 import { checkExpected, type StreamHeads, UNKNOWN } from "./stream_heads.ts";

@@ -26,6 +26,8 @@ export interface StreamHead {
   lastPosition: number;
   /** Reads of the version, and appends waiting for one, under way. */
   waits: number;
+  /** The read under way; all who want the version share it. */
+  reading: Promise<number> | undefined;
   /** Number of the append that met this stream last. */
   mark: number;
 }
@@ -35,6 +37,9 @@ export class StreamHeads {
   readonly #backend: StoreBackend;
   readonly #heads: Generations<StreamHead>;
   #mark = 0;
+  /** The head met last: an append asks for the same one several times in a row. */
+  #lastName = "";
+  #last: StreamHead | undefined;
 
   /**
    * @param limit streams remembered, those with queued events not counted
@@ -55,8 +60,15 @@ export class StreamHeads {
 
   /** Whether the version of a stream is known. */
   knows(stream: string): boolean {
-    const head = this.#heads.get(stream);
+    const head = this.#find(stream);
     return head !== undefined && head.version !== UNKNOWN;
+  }
+
+  #find(stream: string): StreamHead | undefined {
+    if (this.#last !== undefined && stream === this.#lastName) return this.#last;
+    this.#last = this.#heads.get(stream);
+    this.#lastName = stream;
+    return this.#last;
   }
 
   /**
@@ -65,18 +77,26 @@ export class StreamHeads {
    * @throws {JoblogError} code "invalidRecord" when the name is not allowed
    */
   head(stream: string): StreamHead {
-    const known = this.#heads.get(stream);
+    const known = this.#find(stream);
     if (known !== undefined) return known;
     checkStream(stream);
-    const head: StreamHead = { version: UNKNOWN, lastPosition: 0, waits: 0, mark: -1 };
+    // Making room for a new head may forget the one met last.
+    this.#last = undefined;
+    const unread = { version: UNKNOWN, lastPosition: 0, waits: 0, reading: undefined, mark: -1 };
+    const head: StreamHead = unread;
     this.#heads.set(stream, head);
     return head;
   }
 
   /** Reads the version of a stream from the backend unless it is known; returns the head's. */
-  async prime(stream: string): Promise<number> {
+  prime(stream: string): Promise<number> {
     const head = this.head(stream);
-    if (head.version !== UNKNOWN) return head.version;
+    if (head.version !== UNKNOWN) return Promise.resolve(head.version);
+    head.reading ??= this.#read(stream, head);
+    return head.reading;
+  }
+
+  async #read(stream: string, head: StreamHead): Promise<number> {
     head.waits++;
     try {
       const version = await this.#backend.streamVersion(stream);
@@ -85,6 +105,7 @@ export class StreamHeads {
       return head.version;
     } finally {
       head.waits--;
+      head.reading = undefined;
     }
   }
 }
