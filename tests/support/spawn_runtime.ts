@@ -63,14 +63,25 @@ export class SpawnedScript {
 }
 
 /**
+ * The program and arguments that run a script with the runtime that runs this file.
+ *
+ * @param path absolute path of the script
+ */
+export function runtimeCommand(
+  path: string,
+  args: readonly string[] = [],
+): readonly [string, ...string[]] {
+  const flags = "deno" in process.versions ? DENO_FLAGS : [];
+  return [process.execPath, ...flags, path, ...args];
+}
+
+/**
  * Starts a script with the runtime that runs this file; its error output is shown.
  *
  * @param path absolute path of the script
  */
 export function spawnRuntime(path: string, args: readonly string[] = []): SpawnedScript {
-  const flags = "deno" in process.versions ? DENO_FLAGS : [];
-  const child = spawn(process.execPath, [...flags, path, ...args], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
+  const [program, ...rest] = runtimeCommand(path, args);
+  const child = spawn(program, rest, { stdio: ["pipe", "pipe", "inherit"] });
   return new SpawnedScript(child);
 }
