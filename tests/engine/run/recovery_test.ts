@@ -7,6 +7,7 @@ import {
   type JobEvent,
   type JobState,
 } from "../../../events/job/mod.ts";
+import { verify } from "../../../events/replay/verify.ts";
 import type { JobRequest } from "../../../engine/run/mod.ts";
 import type { ToyScript } from "../../support/toy_drivers.ts";
 import { toy, World } from "../../support/world.ts";
@@ -162,6 +163,7 @@ async function checkEnd(world: World, before: readonly JobEvent[]): Promise<void
   const closes = events.filter(({ type }) => type === "TxnDecided").length;
   assert(closes <= 1, "decided twice");
   checkAnswers(events);
+  assertEquals((await verify(world.store)).faults, []);
   for (const { runId } of states) {
     const types = events.filter(({ stream }) => stream === `job-${runId}`).map(({ type }) => type);
     const count = (type: string) => types.filter((other) => other === type).length;
