@@ -22,11 +22,11 @@ const STATES = 10_000_000;
 
 /** One line on a world. */
 function lineOf(result: Result): string {
-  const { world, states, expanded, transitions, depth, ends, folds, elapsedMs } = result;
+  const { world, states, expanded, transitions, depth, ends, folds } = result;
   const extent = result.isFinished ? "finished" : `cut at ${expanded} expanded`;
-  const perSecond = Math.round(states * 1_000 / Math.max(1, elapsedMs));
-  return `${world.name}: ${states} states, ${transitions} transitions, depth ${depth}, ${extent}, ` +
-    `${ends} reach the end, ${folds} histories folded, ${perSecond} states/s`;
+  const perSecond = Math.round(states * 1_000 / Math.max(1, result.elapsedMs));
+  return `${world.name}: ${states} states, ${transitions} transitions, depth ${depth}, ` +
+    `${extent}, ${ends} reach the end, ${folds} histories folded, ${perSecond} states/s`;
 }
 
 function main(args: readonly string[]): number {

@@ -1,11 +1,13 @@
 /**
- * Proves that from every state some way leads to the end: all jobs dismissed, all commands answered.
+ * Proves that from every state some way leads to the end: all jobs dismissed, all commands
+ * answered.
  *
  * The explorer keeps, for each expanded state, the next one when everybody does their part; these
  * ways are followed until the end or a state that is known to reach it. A way that comes back to
- * itself never ends. Of the states that were not expanded any more a sample is led to the end.
+ * itself never ends. States that were not expanded are led to the end in the same way, as far as
+ * the time allows.
  */
-import type { Explorer, Fault } from "./explorer.ts";
+import { type Explorer, type Fault, textOf } from "./explorer.ts";
 
 const UNKNOWN = 0;
 const REACHES = 1;
@@ -33,7 +35,7 @@ export class EndFinder {
   }
 
   /**
-   * Follows the way of every expanded state, and those of a sample of the others.
+   * Follows the way of every state, in the order of discovery.
    *
    * @param isOver true = no time is left
    */
@@ -41,12 +43,20 @@ export class EndFinder {
     const { states } = this.#explorer;
     for (let state = 0; state < states.count; state++) {
       if (state % 256 === 0 && isOver()) break;
-      const stuck = this.#follow(state);
-      if (stuck < 0) continue;
-      const text = "From here nothing leads to the end, even if everybody does their part";
-      return { proved: this.#proved, fault: { text, state: stuck, action: -1 } };
+      const fault = this.#faultFrom(state);
+      if (fault !== undefined) return { proved: this.#proved, fault };
     }
     return { proved: this.#proved };
+  }
+
+  #faultFrom(state: number): Fault | undefined {
+    try {
+      const stuck = this.#follow(state);
+      const text = "From here nothing leads to the end, even if everybody does their part";
+      return stuck < 0 ? undefined : { text, state: stuck, action: -1 };
+    } catch (error) {
+      return { text: `On the way to the end: ${textOf(error)}`, state, action: -1 };
+    }
   }
 
   /** @returns a state that never ends, or -1 */
