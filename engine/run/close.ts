@@ -7,10 +7,9 @@
  *
  * Source: DESIGN.md, Processes; QEMU 7.2 job.c job_cancel_sync_all.
  */
-import { FOLD_VERSION, isOverStatus, type JobState, memberOf } from "../../events/job/mod.ts";
+import { isOverStatus, type JobState, memberOf } from "../../events/job/mod.ts";
 import { JoblogError } from "../../events/log/errors.ts";
 import { isClosing } from "../core/converge.ts";
-import { ENGINE_SNAPSHOT, snapshotState } from "./directory.ts";
 import type { Engine } from "./engine.ts";
 import type { TxnEntry } from "./entry.ts";
 
@@ -31,7 +30,7 @@ export async function closeEngine(engine: Engine, mode: CloseMode): Promise<void
       for (const [runId, live] of entry.live) engine.closeDriver(live, runId);
     }
     await engine.untilIdle();
-    if (engine.failure === undefined) await keepSnapshot(engine);
+    if (engine.failure === undefined) await engine.snapshots.atClose();
     engine.waits.end(new JoblogError("logClosed", "Cannot wait for a job: the engine is closed"));
     await store.close();
   }
@@ -89,11 +88,4 @@ export async function until(
   if (condition(now)) return now;
   signal?.throwIfAborted();
   return await engine.waits.until(job.runId, condition, signal);
-}
-
-async function keepSnapshot(engine: Engine): Promise<void> {
-  const { store } = engine.options;
-  const { position } = await store.end();
-  const state = snapshotState(engine.ledger.entries.map((entry) => entry.durable));
-  await store.putSnapshot({ name: ENGINE_SNAPSHOT, position, foldVersion: FOLD_VERSION, state });
 }

@@ -107,8 +107,7 @@ export class Commands {
     const { commandId, metadata, isIdempotent } = head;
     const data = { ...record, commandId, code: refusal.code, text: refusal.text };
     const events = [{ stream: ENGINE_STREAM, type: "VerbRefused", data }] as const;
-    const key = isIdempotent ? commandId : undefined;
-    await this.#engine.ledger.append(events, metadata, key);
+    await this.#engine.ledger.append(events, metadata, isIdempotent ? { commandId } : {});
     throw refusalError(refusal, record.subject);
   }
 

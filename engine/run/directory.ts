@@ -18,9 +18,7 @@ import {
   type TxnState,
 } from "../../events/job/mod.ts";
 import type { EventReader } from "../../events/log/store.ts";
-
-/** Name of the engine snapshot. */
-export const ENGINE_SNAPSHOT = "engine";
+import { ENGINE_SNAPSHOT } from "../../events/replay/mod.ts";
 
 /** True once nothing more can happen to a transaction. */
 export function isFinished(txn: TxnState): boolean {

@@ -40,6 +40,7 @@ import { LogSpace } from "./log_space.ts";
 import type { Ports, ProcessIdentity } from "./ports.ts";
 import { refusalError } from "./refusal_error.ts";
 import { Runner } from "./runner.ts";
+import { Snapshots } from "./snapshots.ts";
 import { Waits } from "./waits.ts";
 
 /** Where the engine finds kinds of jobs. */
@@ -75,6 +76,8 @@ export class Engine {
   readonly options: EngineOptions;
   /** Appends and state. */
   readonly ledger: Ledger;
+  /** Snapshots that are kept on the way. */
+  readonly snapshots: Snapshots;
   /** Opened drivers. */
   readonly drivers: Drivers;
   readonly #closing: ClosingWork;
@@ -91,6 +94,7 @@ export class Engine {
     this.ledger = new Ledger(options.store, (entry, event, before, after) => {
       this.#onDurable(entry, event, before, after);
     });
+    this.snapshots = new Snapshots(options.store, this.ledger);
     this.drivers = new Drivers(options);
     this.#closing = new ClosingWork(this.drivers, this);
     options.store.onFailure((error) => this.#fail(error));
@@ -143,6 +147,16 @@ export class Engine {
     return this.ledger.append([{ stream: jobStream(runId), type, data }], BY_ENGINE);
   }
 
+  /** Appends one event of a job's work; it may wait for company, as nobody waits for it. */
+  writeWork<T extends "StepTaken" | "ProgressTotalChanged">(
+    runId: string,
+    type: T,
+    data: JobEventData[T],
+  ): Promise<void> {
+    const event = { stream: jobStream(runId), type, data };
+    return this.ledger.append([event], BY_ENGINE, { isPatient: true });
+  }
+
   /** Appends one event of the engine's own stream. */
   writeEngine<T extends JobEventType>(type: T, data: JobEventData[T]): Promise<void> {
     return this.ledger.append([{ stream: ENGINE_STREAM, type, data }], BY_ENGINE);
@@ -161,7 +175,7 @@ export class Engine {
   ): Promise<void> {
     const later = decision.answer.kind === "later" ? this.waits.answer(commandId) : undefined;
     later?.catch(() => {});
-    await this.ledger.append(decision.events, metadata, isIdempotent ? commandId : undefined);
+    await this.ledger.append(decision.events, metadata, isIdempotent ? { commandId } : {});
     throwIfRefused(decision.answer);
     if (later !== undefined) await later;
   }
@@ -213,8 +227,10 @@ export class Engine {
     const runId = runIdOfStream(event.stream);
     const job = runId === undefined ? undefined : memberOf(after, runId);
     if (runId !== undefined && job !== undefined) {
-      this.#tellRunner(entry, event, memberOf(before, runId) ?? job, job);
+      const jobBefore = memberOf(before, runId) ?? job;
+      this.#tellRunner(entry, event, jobBefore, job);
       this.waits.tell(job);
+      this.snapshots.onDurable(jobBefore, job);
     }
     if (entry.head === after) this.#work(entry);
   }

@@ -12,8 +12,8 @@ export function jobHost(engine: Engine, entry: TxnEntry, runId: string): RunnerH
   return {
     job: () => entry.job(runId),
     signal: (signal) => engine.signal(entry, runId, signal),
-    writeStep: (step) => engine.write(runId, "StepTaken", { ...step }),
-    writeTotal: (total) => engine.write(runId, "ProgressTotalChanged", { total }),
+    writeStep: (step) => engine.writeWork(runId, "StepTaken", { ...step }),
+    writeTotal: (total) => engine.writeWork(runId, "ProgressTotalChanged", { total }),
     writeCheckpoint: (resumeFrom) => engine.write(runId, "CheckpointTaken", { resumeFrom }),
     writeAct(type, { kind, subject, before, after }) {
       const data = type === "ActAnnounced" ? { kind, subject, before, after } : { kind, subject };

@@ -8,7 +8,12 @@
  * Called by the engine's other parts only.
  */
 import type { EventMetadata, NewEvent, RecordedEvent } from "../../events/log/event.ts";
-import type { EventStore, PendingAppend, StreamAppend } from "../../events/log/store.ts";
+import type {
+  AppendRequest,
+  EventStore,
+  PendingAppend,
+  StreamAppend,
+} from "../../events/log/store.ts";
 import {
   EVENT_SCHEMAS,
   evolveTxn,
@@ -114,22 +119,17 @@ export class Ledger {
    *
    * @param events in the order in which they happened; an empty list appends nothing
    * @param metadata who and why; an event's own cause wins over its causation id
-   * @param commandId makes the append idempotent
+   * @param options a command id makes the append idempotent; a patient one may wait for company
    * @returns resolves when durable and told; rejects when it cannot be appended, and never throws
    */
   async append(
     events: readonly DecidedEvent[],
     metadata: EventMetadata,
-    commandId?: string,
+    options: Pick<AppendRequest, "commandId" | "isPatient"> = {},
   ): Promise<void> {
     if (events.length === 0) return;
     const streams = this.#streams(events, metadata);
-    const pending = this.#store.enqueue(
-      commandId === undefined ? { streams } : {
-        streams,
-        commandId,
-      },
-    );
+    const pending = this.#store.enqueue({ streams, ...options });
     const changes = pending.events.map((event) => this.#evolve(event as RecordedEvent & JobEvent));
     await this.#follow(pending, changes);
   }

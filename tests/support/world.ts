@@ -116,7 +116,7 @@ export class World {
     const { maxEvents = 512, maxStreams = 100_000, drivers } = this.#options;
     const backend = wrap(recording(this.log.open(), this.batches));
     const { schedule } = this.ports;
-    const bounds = { clock: this.ports, schedule, maxEvents, maxStreams };
+    const bounds = { clock: this.ports, schedule, scheduleLater: schedule, maxEvents, maxStreams };
     this.#store = await openEventStore(backend, bounds);
     const lookup = drivers === undefined ? this.toys : { ...drivers, types: [] };
     this.#engine = new Engine({
