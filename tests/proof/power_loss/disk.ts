@@ -26,6 +26,8 @@ interface Change {
   readonly bytes: Uint8Array;
   /** Size of the file after it. */
   readonly size: number;
+  /** True if `bytes` are the zeros in place of what was cut off. */
+  readonly isCut: boolean;
 }
 
 /** Bytes that grow. */
@@ -66,13 +68,15 @@ class DiskFile {
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    this.#change({ offset, bytes, size: Math.max(this.#written.size, offset + bytes.length) });
+    const size = Math.max(this.#written.size, offset + bytes.length);
+    this.#change({ offset, bytes, size, isCut: false });
   }
 
   /** What is cut off reads as zeros if the file grows again. */
   resize(size: number): void {
     const cut = Math.max(0, this.#written.size - size);
-    this.#change({ offset: Math.min(size, this.#written.size), bytes: new Uint8Array(cut), size });
+    const offset = Math.min(size, this.#written.size);
+    this.#change({ offset, bytes: new Uint8Array(cut), size, isCut: cut > 0 });
   }
 
   #change(change: Change): void {
@@ -90,21 +94,17 @@ class DiskFile {
     if (mode === "written") return this.#written.copy(this.#written.size);
     const changes = this.#changes;
     const sizes = [this.#durable.size, ...changes.map(({ size }) => size)];
-    const size = random() < 0.5 ? sizes.at(-1)! : sizes[Math.floor(random() * sizes.length)]!;
+    const last = random() < 0.5 ? changes.length : Math.floor(random() * sizes.length);
     const image = this.#durable.copy(Math.max(...sizes));
     const lastOf = this.#chooser(random);
-    for (const [index, { offset, bytes }] of changes.entries()) {
-      const end = offset + bytes.length;
-      for (let start = offset; start < end;) {
-        const sector = Math.floor(start / SECTOR_BYTES);
-        const stop = Math.min(end, (sector + 1) * SECTOR_BYTES);
-        if (index <= lastOf(sector)) {
-          image.set(bytes.subarray(start - offset, stop - offset), start);
-        }
-        start = stop;
-      }
+    // Beyond this nothing is seen, because a cut before it has not happened.
+    let edge = Infinity;
+    for (const [index, { offset, bytes, isCut }] of changes.entries()) {
+      if (isCut && index >= last) edge = Math.min(edge, offset);
+      else if (isCut) image.set(bytes, offset);
+      else writeSectors(image, offset, bytes, edge, (sector) => index <= lastOf(sector));
     }
-    return image.subarray(0, size);
+    return image.subarray(0, sizes[last]);
   }
 
   /** Chooses for each sector the last change that reached it; how many are whole varies. */
@@ -123,6 +123,23 @@ class DiskFile {
       }
       return last;
     };
+  }
+}
+
+/** Writes those sectors of a change that are seen. */
+function writeSectors(
+  image: Uint8Array,
+  offset: number,
+  bytes: Uint8Array,
+  edge: number,
+  isSeen: (sector: number) => boolean,
+): void {
+  const end = Math.min(offset + bytes.length, edge);
+  for (let start = offset; start < end;) {
+    const sector = Math.floor(start / SECTOR_BYTES);
+    const stop = Math.min(end, (sector + 1) * SECTOR_BYTES);
+    if (isSeen(sector)) image.set(bytes.subarray(start - offset, stop - offset), start);
+    start = stop;
   }
 }
 

@@ -1,14 +1,6 @@
 /** The folder in which a state of the disk is laid out, and how states are told apart. */
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { DiskImage } from "./disk.ts";
@@ -19,10 +11,16 @@ export const LOG_NAME = "jobs.db";
 const RESERVE = ".reserve";
 /** A file system in memory, where syncing costs nothing. */
 const MEMORY = "/dev/shm";
+const PREFIX = "joblog-state-";
 
 /** Makes a folder for states, in memory if there is such a place. */
 export function makeStateFolder(): string {
-  return mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), "joblog-state-"));
+  try {
+    return mkdtempSync(join(MEMORY, PREFIX));
+  } catch {
+    // There is none, or the runtime does not let a program in that may not do everything.
+    return mkdtempSync(join(tmpdir(), PREFIX));
+  }
 }
 
 /** Makes a folder hold exactly these files, whatever their old folder was. */
