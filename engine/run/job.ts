@@ -70,7 +70,7 @@ export class Job {
     return this.#last;
   }
 
-  /** Resolves with the state in which the job has concluded, well or not. Never rejects for that. */
+  /** Resolves with the state in which the job has concluded, well or not. */
   get done(): Promise<JobState> {
     return this.until((job) => isOverStatus(job.status));
   }

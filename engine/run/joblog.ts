@@ -85,7 +85,7 @@ export class Joblog {
   /**
    * Creates a job and starts it. Resolves when both are durable.
    *
-   * @throws {JoblogError} code "unknownJobType", "invalidParameter", "openFailed" or a driver's own,
+   * @throws {JoblogError} code "unknownJobType", "invalidParameter", "openFailed" or a driver's,
    * then "jobIdRequired", "invalidJobId", "duplicateJobId", then "invalidSpeed"
    */
   async start(request: JobRequest, context: CommandContext = {}): Promise<Job> {

@@ -4,15 +4,31 @@
  *
  * Source: DESIGN.md, The log, Durability.
  */
-import type { Engine } from "./engine.ts";
+import type { Signal } from "../core/signals.ts";
+import type { TxnEntry } from "./entry.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** What is asked of the engine. */
+export interface SpaceHost {
+  /** Its unfinished transactions. */
+  readonly ledger: Ledger;
+  /** Its log, as far as the reserve is concerned. */
+  readonly options: { readonly store: { restoreReserve(): Promise<boolean> } };
+  /** Decides a signal. */
+  signal(entry: TxnEntry, runId: string, signal: Signal): Promise<void>;
+  /** Records that the disk was full. */
+  writeEngine(type: "LogSpaceLow", data: { readonly pausedJobs: number }): Promise<void>;
+  /** Keeps an eye on work that nobody awaits. */
+  background(work: Promise<void>): void;
+}
 
 /** The reserve and the jobs that depend on it. */
 export class LogSpace {
-  readonly #engine: Engine;
+  readonly #engine: SpaceHost;
   #hasReserve = true;
 
   /** @param engine whose jobs are paused */
-  constructor(engine: Engine) {
+  constructor(engine: SpaceHost) {
     this.#engine = engine;
   }
 

@@ -1,5 +1,5 @@
 /**
- * Commands with an idempotency key: a repeat gets the answer of the first time, and appends nothing.
+ * Commands with an idempotency key: a repeat gets the first answer, and appends nothing.
  *
  * A repeat may come while the first is under way, after it, or in a later process.
  */

@@ -1,5 +1,5 @@
 /**
- * A reference model of jobs: what a patient reader of QEMU's rules expects to see once all is quiet.
+ * A reference model of jobs: what a reader of QEMU's rules expects to see once all is quiet.
  *
  * It shares no code with the engine and knows no events, no queues and no callbacks: a job is a
  * handful of variables, and every verb runs to its end at once. Jobs work in units: one at once,

@@ -85,7 +85,7 @@ describe("Joblog.verb", () => {
     assertEquals(await world.refusal(jobs[1]!.pause()), "Job not found");
   });
 
-  it("waits for a closing sequence, and is answered after it in the order of the calls", async () => {
+  it("waits for a closing sequence, and is answered in the order of the calls", async () => {
     const job = await world.start("j", {}, MANUAL);
     world.toys.hold("j", "commit");
     const answers: string[] = [];

@@ -4,7 +4,7 @@
  *     kill_process.ts FOLDER ROUND
  *
  * It prints `ack <subject>` for each verb about an unknown job and `ack <verb> <round>.<n>` for
- * each pause and resume of the backup, once the engine has answered: all of that must be in the log.
+ * each pause and resume of the backup, once the engine has answered: the log must have it.
  */
 import process from "node:process";
 import { join } from "node:path";

@@ -55,7 +55,7 @@ describe(`openJoblog() after kill -9 (seed ${SEED})`, () => {
     return acks;
   }
 
-  it("has every answer that was given, verifies, and the backup ends with equal bytes", async () => {
+  it("has every answer that was given, and the backup ends with equal bytes", async () => {
     const random = chance(SEED);
     const acks: string[] = [];
     for (let round = 0; round < ROUNDS; round++) {

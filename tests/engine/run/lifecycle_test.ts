@@ -156,7 +156,7 @@ describe("Job callbacks", () => {
     assertEquals(world.toys.calls.filter((call) => call === "j close").length, 1);
   });
 
-  it("records what commit, abort, clean and the callbacks beside run throw, and goes on", async () => {
+  it("records what closing callbacks and those beside run throw, and goes on", async () => {
     const faults = { commit: "EIO", clean: "ENOSPC", complete: "EIO", userResume: "EIO" };
     const job = await world.start("j", { ...MIRROR, has: ["complete", "commit", "clean"], faults });
     await world.done(job.pause());

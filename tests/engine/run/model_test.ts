@@ -156,7 +156,7 @@ function start(id: string): Command {
 
 describe("Joblog beside a reference model", () => {
   for (const seed of SEEDS) {
-    it(`answers, shows and folds the same, ${RUNS} random histories from seed ${seed}`, async () => {
+    it(`answers, shows and folds the same in ${RUNS} histories of seed ${seed}`, async () => {
       const history = fc.array(command, { minLength: 1, maxLength: 25 });
       const isMostlyStarted = fc.integer({ min: 0, max: 3 }).map((n) => n > 0);
       await fc.assert(

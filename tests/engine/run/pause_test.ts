@@ -140,7 +140,7 @@ describe("DriverContext.errorAction", () => {
     assertEquals([job.state.ret, job.state.ioStatus, job.state.progress.current], [0, "ok", 300]);
   });
 
-  it("enospc and auto stop for ENOSPC with io-status nospace, and report anything else", async () => {
+  it("enospc and auto stop for ENOSPC with io-status nospace, and report others", async () => {
     for (const policy of ["enospc", "auto"] as const) {
       const job = await world.start(policy, failing(policy, "ENOSPC"));
       assertEquals([job.state.status, job.state.ioStatus], ["paused", "nospace"]);
