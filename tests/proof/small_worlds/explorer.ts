@@ -158,7 +158,7 @@ export class Explorer {
     const place = added < 0 ? -1 - added : added;
     if (action >> 3 < LOCAL_COUNT) this.#remember(scene, action, place === state);
     if (added < 0) checkScene(after, this.#rules);
-    if (actOf(action).kind === "reopen") this.#checkRepeated(after, action, low, high);
+    if (actOf(action).kind.startsWith("reopen")) this.#checkRepeated(after, action, low, high);
     return place;
   }
 

@@ -100,7 +100,7 @@ export class Shell {
       case "reopen":
         return this.#reopen(scene, code & 7, position);
       case "reopenOffline":
-        return { after: { ...scene, entered: 0, isOnline: false }, events: [] };
+        return this.#reopenOffline(scene, position);
       default:
         return this.#report(scene, act, code & 7, position);
     }
@@ -160,6 +160,17 @@ export class Shell {
     checkSignal(decision);
     checkRecovery(scene.txn, after.txn, cannot);
     return { after: { ...after, entered: this.#wokenAtStart(after.txn) }, events };
+  }
+
+  /** Without running jobs only a closing sequence is taken up. */
+  #reopenOffline({ txn }: Scene, position: number): Step {
+    const offline = { txn, entered: 0, isOnline: false };
+    if (!this.#rules.isClosing(txn)) return { after: offline, events: [] };
+    const decision = this.#rules.decideRecovery(txn, () => undefined, position);
+    const step = this.#append(offline, decision, position);
+    checkSignal(decision);
+    checkRecovery(txn, step.after.txn, () => MISSING);
+    return step;
   }
 
   /** A recovered job that has no reason to be paused leaves its pause point by itself. */
