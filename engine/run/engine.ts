@@ -13,7 +13,6 @@
  */
 import type { EventMetadata } from "../../events/log/event.ts";
 import { JoblogError } from "../../events/log/errors.ts";
-import type { EventStore } from "../../events/log/store.ts";
 import {
   ENGINE_STREAM,
   type JobEvent,
@@ -29,43 +28,18 @@ import { dueWork, isClosing } from "../core/converge.ts";
 import type { Answer, Decision } from "../core/draft.ts";
 import { decideStopped } from "../core/recover.ts";
 import { decideSignal, type Signal } from "../core/signals.ts";
-import type { Driver } from "../drivers/driver.ts";
 import { ClosingWork } from "./closing_work.ts";
 import { Drivers } from "./drivers.ts";
+import type { EngineOptions } from "./engine_options.ts";
 import type { LiveDriver, TxnEntry } from "./entry.ts";
 import type { RunnerHost } from "./host.ts";
 import { jobHost } from "./job_host.ts";
 import { BY_ENGINE, Ledger } from "./ledger.ts";
 import { LogSpace } from "./log_space.ts";
-import type { Ports, ProcessIdentity } from "./ports.ts";
 import { refusalError } from "./refusal_error.ts";
 import { Runner } from "./runner.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Waits } from "./waits.ts";
-
-/** Where the engine finds kinds of jobs. */
-export interface DriverLookup {
-  /** The driver of a type. @throws {JoblogError} code "unknownJobType" when there is none */
-  get(type: string): Driver;
-  /** All types. */
-  readonly types: readonly string[];
-}
-
-/** What an engine is made of. */
-export interface EngineOptions {
-  /** The log, open for writing; the engine closes it. */
-  readonly store: EventStore;
-  /** Time, turns and ids. */
-  readonly ports: Ports;
-  /** Kinds of jobs. */
-  readonly drivers: DriverLookup;
-  /** Who this process is. */
-  readonly identity: ProcessIdentity;
-  /** Folder against which relative file names resolve. */
-  readonly baseFolder: string;
-  /** False = takes verbs and runs closing callbacks, but no job. @default true */
-  readonly isRunning?: boolean;
-}
 
 const REOPEN_HINT =
   "Make room or mend the disk, then open the log again: it holds all that was answered.";

@@ -16,7 +16,8 @@ import type {
   Verb,
   VerbArguments,
 } from "./requests.ts";
-import { Engine, type EngineOptions } from "./engine.ts";
+import { Engine } from "./engine.ts";
+import type { EngineOptions } from "./engine_options.ts";
 import { Job } from "./job.ts";
 import { recover } from "./recovery.ts";
 

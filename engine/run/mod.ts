@@ -45,7 +45,7 @@ export type {
   Verb,
   VerbArguments,
 } from "./requests.ts";
-export type { DriverLookup, EngineOptions } from "./engine.ts";
+export type { DriverLookup, EngineOptions } from "./engine_options.ts";
 export { Job } from "./job.ts";
 export { Joblog, type JoblogOptions, type Transaction } from "./joblog.ts";
 export type { Ports, ProcessIdentity, Timer } from "./ports.ts";
