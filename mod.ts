@@ -27,7 +27,7 @@
  * @module
  */
 import process from "node:process";
-import { openEventStore } from "./events/log/mod.ts";
+import { openEventStore, PATIENCE_MS } from "./events/log/mod.ts";
 import { openSqliteLog } from "./events/store/sqlite/mod.ts";
 import type { Driver } from "./engine/drivers/driver.ts";
 import { builtInDrivers, DriverRegistry } from "./engine/drivers/registry.ts";
@@ -54,15 +54,16 @@ export interface OpenJoblogOptions {
  * @param options the file, and what differs from the defaults
  * @returns the running engine; close it, so that resumable jobs are parked and nothing is left
  * @throws {JoblogError} code "logLocked" when another process has the log open for writing
- * @throws {JoblogError} code "logForeign", "logNewer", "logDamaged" or "logUnreadable" when the file
- * is not a log that this program can go on with
+ * @throws {JoblogError} code "logForeign", "logNewer", "logDamaged" or "logUnreadable" when the
+ * file is not a log that this program can go on with
  */
 export async function openJoblog(options: OpenJoblogOptions): Promise<Joblog> {
   const ports = systemPorts();
   const drivers = new DriverRegistry([...builtInDrivers(), ...options.drivers ?? []]);
   const backend = await openSqliteLog(options.path);
   try {
-    const store = await openEventStore(backend, { clock: ports });
+    const scheduleLater = (flush: () => void) => void ports.setTimer(PATIENCE_MS, flush);
+    const store = await openEventStore(backend, { clock: ports, scheduleLater });
     return await Joblog.open({
       store,
       ports,

@@ -10,7 +10,7 @@
  *
  * - appends get their places in the order of the calls, also when one waits for a stream's version;
  * - commits are serial; the next group collects while one commits;
- * - patient appends wait up to 20 ms for company, and never after somebody waits for a commit;
+ * - patient appends wait a little for company, and never after somebody waits for a commit;
  * - a group holds at most `maxEvents` events or `maxLength` of text, unless one append is larger;
  * - after a failed commit nothing more is committed: the head contains what the log does not.
  *
@@ -28,9 +28,6 @@ import type { AppenderOptions } from "./appender_options.ts";
 import type { LogEnd, StoreBackend } from "./backend.ts";
 import type { RecordedEvent } from "./event.ts";
 import type { AppendRequest, AppendResult, PendingAppend } from "./store.ts";
-
-/** How long patient appends wait for company, in milliseconds. */
-const PATIENCE_MS = 20;
 
 /** See the head of this file. */
 export class Appender {
@@ -71,7 +68,7 @@ export class Appender {
     this.#feed = feed;
     this.#clock = options.clock;
     this.#schedule = options.schedule ?? ((flush) => void setImmediate(flush));
-    this.#scheduleLater = options.scheduleLater ?? ((flush) => void setTimeout(flush, PATIENCE_MS));
+    this.#scheduleLater = options.scheduleLater ?? this.#schedule;
     this.#maxEvents = options.maxEvents ?? 1_024;
     this.#maxLength = options.maxBytes ?? 1_048_576;
     this.#heads = heads;

@@ -1,10 +1,16 @@
+/** How long patient appends are meant to wait, in milliseconds. */
+export const PATIENCE_MS = 20;
+
 /** Ports and bounds of an appender. */
 export interface AppenderOptions {
   /** Where the time comes from: milliseconds since 1970 UTC. */
   readonly clock: { now(): number };
   /** Calls back once, after what arrives in this turn has arrived. @default setImmediate */
   readonly schedule?: (flush: () => void) => void;
-  /** Calls back once, a little later: how long patient appends wait. @default 20 ms */
+  /**
+   * Calls back once, after about {@linkcode PATIENCE_MS}: patient appends wait so long.
+   * @default as `schedule`: they do not wait
+   */
   readonly scheduleLater?: (flush: () => void) => void;
   /** Events a commit holds at most; 1,024 hold the event loop for about 6 ms. @default 1,024 */
   readonly maxEvents?: number;

@@ -187,6 +187,7 @@ export function encodeMetadata(metadata: EventMetadata): string {
   trail[0] = "metadata";
   rewritten = false;
   if (typeof metadata !== "object" || metadata === null) throw fault(0, "no plain object");
+  // deno-lint-ignore guard-for-in -- what is inherited would be lost just the same
   for (const key in metadata) {
     if (!METADATA_KEYS.has(key)) {
       trail[1] = key;

@@ -42,7 +42,7 @@ export { encodeRecord } from "./record_text.ts";
 export { equalJson } from "./equal.ts";
 export { openEventReader, openEventStore } from "./event_store.ts";
 export type { EventStoreOptions } from "./event_store.ts";
-export type { AppenderOptions } from "./appender_options.ts";
+export { type AppenderOptions, PATIENCE_MS } from "./appender_options.ts";
 export type { FeedOptions } from "./feed.ts";
 export {
   EMPTY_ROOT,

@@ -41,7 +41,7 @@ export interface AppendRequest {
    */
   readonly commandId?: string;
   /**
-   * True for what nobody waits for: it may wait up to 20 ms, so that it shares a commit with what
+   * True for what nobody waits for: it may wait a little, so that it shares a commit with what
    * comes after it. An append that is not patient takes everything before it along. @default false
    */
   readonly isPatient?: boolean;
@@ -197,13 +197,14 @@ export interface EventStore extends EventReader {
   /**
    * Gives an append its place at once and commits it with the next group, synchronously checked
    * against the head. A stream whose version the appender does not know must come with a number as
-   * its expected version, which the store checks at the commit; for the words call `prime()` first. A command id is compared with those that are queued or
-   * were recorded lately; ask `command(id)` first for one that may be older.
+   * its expected version, which the store checks at the commit; for the words call `prime()` first.
+   * A command id is compared with those that are queued or were recorded lately; ask `command(id)`
+   * first for one that may be older.
    *
    * Keep the events unchanged after the call: they are what readers of the live end receive.
    *
    * @throws {JoblogError} codes "versionConflict", "commandReused", "invalidRecord", "logClosed"
-   * @throws {JoblogError} code "invalidArgument" when a stream's version is not known
+   * @throws {JoblogError} code "invalidArgument" when a version is a word and not known
    */
   enqueue(request: AppendRequest): PendingAppend;
   /** Makes a stream's version known to the appender, so that `enqueue` can check it. */

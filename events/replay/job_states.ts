@@ -3,7 +3,7 @@
  *
  * - A snapshot is named after the stream, `job-<run id>`, and made with `FOLD_VERSION`; one that
  *   does not fit is passed over, because snapshots are always discardable.
- * - At most the events between two snapshots are read, unless there is none: then all of the stream.
+ * - At most the events between two snapshots are read; without any, all of the stream.
  *
  * Source: DESIGN.md, The log, Evolution and snapshots.
  */

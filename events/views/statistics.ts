@@ -1,3 +1,9 @@
+/**
+ * Statistics of a log: events by type, commands, jobs by their end, bytes by kind of step.
+ *
+ * - Memory grows with the number of event types and step kinds, and with nothing else.
+ * - A count says what the log says: a step that was repeated after a crash counts twice.
+ */
 import type { JobEvent } from "../job/mod.ts";
 import { type Gaps, isUnderstood, noGaps, type Projection } from "./projection.ts";
 

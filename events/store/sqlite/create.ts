@@ -1,8 +1,9 @@
 /**
  * Creation of a log: under a temporary name, complete, synced, then renamed.
  *
- * Invariant: a crash at any moment leaves either no log or a whole empty one. The caller holds
- * the writer's token, so a temporary file that is already there belongs to a dead creator.
+ * Invariant: a crash or an error at any moment leaves either no log or a whole empty one. The
+ * caller holds the writer's token, so a temporary file that is already there belongs to a dead
+ * creator.
  */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
@@ -39,6 +40,15 @@ function syncPath(path: string): void {
 }
 
 /**
+ * Moves everything from the WAL into the main file. A close does the same, but says nothing when it
+ * fails, and the WAL does not go along when the file is renamed.
+ */
+function writeBack(connection: SqliteConnection): void {
+  const row = connection.all("pragma wal_checkpoint(truncate)")[0];
+  if (row?.["busy"] !== 0) throw new Error("The WAL was not written back: it is busy");
+}
+
+/**
  * Makes an empty log at `path`, which does not exist yet. Durable when the promise resolves.
  *
  * @param logId 32 lower-case hex digits
@@ -55,6 +65,7 @@ export async function createLogFile(path: string, logId: string): Promise<void> 
     const { putMeta } = compileQueries(db, SQLITE_FLAVOUR);
     connection.run(putMeta.sql, ["log_id", logId]);
     connection.run(putMeta.sql, ["token", "0"]);
+    writeBack(connection);
   } catch (error) {
     connection.close();
     removeTemporary(path);

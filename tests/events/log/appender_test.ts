@@ -253,7 +253,7 @@ describe("command ids", () => {
     assertEquals([third.repeated, faults.commits], [true, [2]]);
   });
 
-  it("need no reading for an enqueue that says the version, which the store then checks", async () => {
+  it("need no reading when an enqueue says the version, which the store then checks", async () => {
     const first = await manual();
     await Promise.all([first.store.append(to("x", [1, 2])), drain(first.store, first.flushes)]);
     const clock = { now: () => 1 };
