@@ -89,6 +89,15 @@ export class Service {
     return this.#options.joblog?.driverTypes ?? [];
   }
 
+  /**
+   * Records that commands of an actor were stopped before the door. Only a writer can.
+   *
+   * @throws {JoblogError} code "logClosed" when the log is closed
+   */
+  async recordThrottled(actor: string, count: number, windowMs: number): Promise<void> {
+    await this.#options.joblog?.recordThrottled(actor, count, windowMs);
+  }
+
   /** The process behind the log. */
   writer(): Promise<contract.WriterViewValue> {
     const { reader, joblog, isWriterAlive } = this.#options;

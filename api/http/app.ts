@@ -2,7 +2,8 @@
  * The HTTP front: a Hono app over one service, mounted from the table of routes.
  *
  * - Who asks is stamped here, from the connection and never from the request.
- * - Commands pass a token bucket before anything of them is read.
+ * - Commands pass a token bucket before anything of them is read; those that it stops are counted
+ *   on record.
  * - Every error leaves as a problem document; streams end when the server's signal aborts.
  *
  * Called by `api/serve` and by tests, which need no server.
@@ -13,6 +14,8 @@ import { JoblogError } from "../service.ts";
 import { type Call, handlers } from "./handlers.ts";
 import type { AppOptions, RequestOrigin } from "./options.ts";
 import { problemResponse } from "./problem.ts";
+import { systemAfter } from "./sse.ts";
+import { ThrottleTally } from "./throttle_tally.ts";
 import { DEFAULT_BUCKET, TokenBuckets } from "./token_bucket.ts";
 
 /** The HTTP front as a function of requests. */
@@ -54,11 +57,15 @@ function methodsByPath(): ReadonlyMap<string, readonly string[]> {
 class Door {
   readonly #options: AppOptions;
   readonly #buckets: TokenBuckets;
+  readonly #tally: ThrottleTally;
   throttledCount = 0;
 
   constructor(options: AppOptions) {
     this.#options = options;
     this.#buckets = new TokenBuckets(options.bucket ?? DEFAULT_BUCKET, options.now ?? Date.now);
+    const { service, signal, after = systemAfter } = options;
+    this.#tally = new ThrottleTally((...what) => service.recordThrottled(...what), after);
+    signal?.addEventListener("abort", () => this.#tally.end());
   }
 
   /** A response for who may not come in. */
@@ -75,6 +82,7 @@ class Door {
     const waitMs = this.#buckets.take(origin.actor);
     if (waitMs === 0) return undefined;
     this.throttledCount += 1;
+    this.#tally.add(origin.actor);
     const text = `Cannot take more commands of "${origin.actor}": too many at once`;
     const error = new JoblogError("tooManyRequests", text, { subject: origin.actor });
     return problemResponse(error, { "retry-after": String(Math.ceil(waitMs / 1_000)) });

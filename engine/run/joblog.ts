@@ -161,6 +161,17 @@ export class Joblog {
     return this.#engine.options.store.subscribe(options);
   }
 
+  /**
+   * Records that a front stopped commands before they came in: one count per actor and minute.
+   *
+   * @param actor who sent them
+   * @param count how many
+   * @param windowMs over how long
+   */
+  recordThrottled(actor: string, count: number, windowMs: number): Promise<void> {
+    return this.#engine.writeEngine("CommandsThrottled", { actor, count, windowMs });
+  }
+
   /** Ends all jobs as `jobs` says, flushes and closes the log. Safe to call twice. */
   close(options: { readonly jobs?: CloseMode } = {}): Promise<void> {
     this.#closed ??= closeEngine(this.#engine, options.jobs ?? "park");

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
+import { TALLY_MS } from "../../api/http/throttle_tally.ts";
 import { openToy, type Toy } from "./toy_service.ts";
 
 let toy: Toy;
@@ -158,19 +159,31 @@ describe("createApp() bad input", () => {
     assertEquals((await problem("POST", "/v1/jobs", {}, key))[2], "Idempotency-Key");
   });
 
-  it("stops floods before the door and says when to come back", async () => {
+  it("stops floods before the door, says when to come back, and counts them on record", async () => {
     await toy.close();
     let now = 0;
-    toy = await openToy({ bucket: { burst: 2, perSecond: 1 }, now: () => now });
+    const timers: (() => void)[] = [];
+    const after = (ms: number, callback: () => void) => {
+      assertEquals(ms, TALLY_MS);
+      timers.push(callback);
+      return () => {};
+    };
+    toy = await openToy({ bucket: { burst: 2, perSecond: 1 }, now: () => now, after });
     assertEquals((await toy.ask("POST", "/v1/jobs/x/pause")).status, 404);
     assertEquals((await toy.ask("POST", "/v1/jobs/x/pause")).status, 404);
     const third = await toy.ask("POST", "/v1/jobs/x/pause");
     assertEquals([third.status, third.body.code], [429, "tooManyRequests"]);
     assertEquals(third.headers.get("retry-after"), "1");
-    assertEquals(toy.app.throttledCount, 1);
+    assertEquals((await toy.ask("POST", "/v1/jobs/x/pause")).status, 429);
+    assertEquals(toy.app.throttledCount, 2);
     assertEquals((await toy.ask("GET", "/v1/jobs")).status, 200);
     now = 1_000;
     assertEquals((await toy.ask("POST", "/v1/jobs/x/pause")).status, 404);
+    assertEquals(timers.length, 1);
+    timers[0]!();
+    const records = toy.joblog.events({ types: ["CommandsThrottled"] });
+    const { value } = await records.next();
+    assertEquals(value?.data, { actor: "http:test", count: 2, windowMs: TALLY_MS });
   });
 
   it("answers only for its own names when it has any", async () => {
