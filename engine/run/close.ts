@@ -30,9 +30,13 @@ export async function closeEngine(engine: Engine, mode: CloseMode): Promise<void
       for (const [runId, live] of entry.live) engine.closeDriver(live, runId);
     }
     await engine.untilIdle();
-    if (engine.failure === undefined) await engine.snapshots.atClose();
-    engine.waits.end(new JoblogError("logClosed", "Cannot wait for a job: the engine is closed"));
-    await store.close();
+    try {
+      if (engine.failure === undefined) await engine.snapshots.atClose();
+    } finally {
+      // Also without a snapshot: nobody may wait for ever, and the next writer must get in.
+      engine.waits.end(new JoblogError("logClosed", "Cannot wait for a job: the engine is closed"));
+      await store.close();
+    }
   }
 }
 
