@@ -61,6 +61,9 @@ function wrongInWords(fault: FaultCase, run: FaultyRun): string | undefined {
     if (failure !== "commitFailed") return `a command failed, but the engine says "${failure}"`;
     if (later !== "logClosed") return `a stopped engine answers a command with "${later}"`;
   }
+  if (isShortOfSpace(fault, run) && all(run, "stopped").length > 0) {
+    return "a disk that was full for a moment stopped it, although it had a reserve";
+  }
   for (const { code } of all(run, "closeFailed")) {
     if (code !== "commitFailed") return `its close failed with "${code}"`;
   }
@@ -70,6 +73,12 @@ function wrongInWords(fault: FaultCase, run: FaultyRun): string | undefined {
     all(run, "closeFailed").length;
   if (!fault.isLasting && failures > 1) return "it suffered twice from one fault";
   return undefined;
+}
+
+/** True if a write of a commit, and nothing else, found no room. */
+function isShortOfSpace({ call, errno, isLasting }: FaultCase, run: FaultyRun): boolean {
+  const isWrite = call === "pwrite64" && errno === "ENOSPC" && !isLasting;
+  return isWrite && run.injected[0]?.includes("jobs.db-wal>") === true;
 }
 
 /** What it told last, for whoever has to find out why. */
