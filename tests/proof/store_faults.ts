@@ -8,9 +8,10 @@
  * - `--budget-s` ends the proof after so many seconds. @default every fault of a short run
  * - `--only` runs only faults whose name holds the text.
  *
- * After each fault the engine must have taken no harm, or have freed its reserve and paused, or have
- * stopped and said so; the log must hold all that was durable, verify, open, and bring every job to
- * its end. Ends with status 1 when a promise is broken. What cannot be done here is said and skipped.
+ * After each fault the engine must have taken no harm, or have freed its reserve and paused, or
+ * have stopped and said so; the log must hold all that was durable, verify, open, and bring every
+ * job to its end. Ends with status 1 when a promise is broken. What cannot be done here is said and
+ * skipped.
  */
 import process from "node:process";
 import { parseArgs } from "node:util";

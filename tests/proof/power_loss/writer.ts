@@ -1,6 +1,6 @@
 /**
- * The program that loses power: it appends, keeps snapshots and cursors, closes and opens again, and
- * tells each thing into a file once it has been acknowledged.
+ * The program that loses power: it appends, keeps snapshots and cursors, closes and opens again,
+ * and tells each thing into a file once it has been acknowledged.
  *
  *     writer.ts LOG TOLD PLAN SYNC
  *
