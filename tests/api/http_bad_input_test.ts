@@ -1,29 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import { TALLY_MS } from "../../api/http/throttle_tally.ts";
-import { openToy, type Toy } from "./toy_service.ts";
+import { openToy, problem, start, type Toy } from "./toy_service.ts";
 
 let toy: Toy;
-
-async function problem(
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-): Promise<[number, string, string | undefined]> {
-  const { status, type, body: found } = await toy.ask(method, path, body, headers);
-  assertEquals(type, "application/problem+json");
-  assertEquals(found.status, status);
-  assertEquals(found.type, `urn:joblog:error:${found.code}`);
-  assert(found.detail.length > 0 && !found.detail.endsWith("."));
-  return [status, found.code, found.subject];
-}
-
-async function start(id: string, more: object = {}): Promise<string> {
-  const { status, body } = await toy.ask("POST", "/v1/jobs", { type: "count", id, ...more });
-  assertEquals(status, 201);
-  return body.jobs[0].runId;
-}
 
 describe("createApp() bad input", () => {
   beforeEach(async () => {
@@ -32,16 +12,16 @@ describe("createApp() bad input", () => {
   afterEach(() => toy.close());
 
   it("refuses what the job layer refuses with its status and code, and records it", async () => {
-    await start("a");
-    const create = (body: object) => problem("POST", "/v1/jobs", { type: "count", ...body });
+    await start(toy, "a");
+    const create = (body: object) => problem(toy, "POST", "/v1/jobs", { type: "count", ...body });
     const cases: (readonly [readonly [number, string, string | undefined], number, string])[] = [
-      [await problem("POST", "/v1/jobs/none/pause"), 404, "unknownJob"],
-      [await problem("POST", "/v1/jobs/a/resume"), 409, "notPaused"],
-      [await problem("POST", "/v1/jobs/a/finalize"), 409, "verbRefused"],
-      [await problem("POST", "/v1/jobs/a/dismiss"), 409, "verbRefused"],
-      [await problem("POST", "/v1/jobs/a/complete"), 409, "verbRefused"],
-      [await problem("POST", "/v1/jobs/a/change"), 409, "changeUnsupported"],
-      [await problem("POST", "/v1/jobs/a/set-speed", { speed: -1 }), 400, "invalidSpeed"],
+      [await problem(toy, "POST", "/v1/jobs/none/pause"), 404, "unknownJob"],
+      [await problem(toy, "POST", "/v1/jobs/a/resume"), 409, "notPaused"],
+      [await problem(toy, "POST", "/v1/jobs/a/finalize"), 409, "verbRefused"],
+      [await problem(toy, "POST", "/v1/jobs/a/dismiss"), 409, "verbRefused"],
+      [await problem(toy, "POST", "/v1/jobs/a/complete"), 409, "verbRefused"],
+      [await problem(toy, "POST", "/v1/jobs/a/change"), 409, "changeUnsupported"],
+      [await problem(toy, "POST", "/v1/jobs/a/set-speed", { speed: -1 }), 400, "invalidSpeed"],
       [await create({ id: "9bad" }), 400, "invalidJobId"],
       [await create({ id: "a" }), 409, "duplicateJobId"],
       [await create({}), 400, "jobIdRequired"],
@@ -57,10 +37,10 @@ describe("createApp() bad input", () => {
   });
 
   it("names the field that does not fit the contract, and records nothing", async () => {
-    await start("a");
+    await start(toy, "a");
     const { position } = await toy.joblog.reader.end();
     const field = async (path: string, body: unknown) => {
-      const [status, code, subject] = await problem("POST", path, body);
+      const [status, code, subject] = await problem(toy, "POST", path, body);
       assertEquals([status, code], [400, "invalidRequest"]);
       return subject;
     };
@@ -101,7 +81,7 @@ describe("createApp() bad input", () => {
     const deep = `${'{"a":'.repeat(50_000)}1${"}".repeat(50_000)}`;
     const body = `{"type":"count","id":"a","parameters":${deep}}`;
     assertEquals((await toy.ask("POST", "/v1/jobs", body)).body.code, "invalidRequest");
-    await start("a");
+    await start(toy, "a");
   });
 
   it("answers 413 to a body of 100 MB without reading it", async () => {
@@ -125,12 +105,12 @@ describe("createApp() bad input", () => {
     assertEquals((await response.json()).code, "bodyTooLarge");
     assert(pulled < 4_000_000, `${pulled} bytes were read`);
     const announced = { "content-length": "100000000" };
-    assertEquals((await problem("POST", "/v1/jobs", "{}", announced))[0], 413);
+    assertEquals((await problem(toy, "POST", "/v1/jobs", "{}", announced))[0], 413);
   });
 
   it("refuses other media types, methods, routes and query names", async () => {
     const plain = { "content-type": "text/plain" };
-    assertEquals(await problem("POST", "/v1/jobs", "{}", plain), [
+    assertEquals(await problem(toy, "POST", "/v1/jobs", "{}", plain), [
       415,
       "unsupportedMediaType",
       "Content-Type",
@@ -139,24 +119,24 @@ describe("createApp() bad input", () => {
     assertEquals([wrong.status, wrong.body.code], [405, "methodNotAllowed"]);
     assertEquals(wrong.headers.get("allow"), "GET, HEAD, POST");
     assertEquals((await toy.ask("GET", "/v1/jobs/a/pause")).headers.get("allow"), "POST");
-    assertEquals(await problem("GET", "/v1/nothing"), [404, "unknownRoute", "/v1/nothing"]);
-    assertEquals(await problem("POST", "/v1/jobs/a/explode"), [
+    assertEquals(await problem(toy, "GET", "/v1/nothing"), [404, "unknownRoute", "/v1/nothing"]);
+    assertEquals(await problem(toy, "POST", "/v1/jobs/a/explode"), [
       404,
       "unknownRoute",
       "/v1/jobs/a/explode",
     ]);
-    assertEquals((await problem("GET", "/v1/jobs?al=1"))[2], "al");
-    assertEquals((await problem("GET", "/v1/jobs?all=maybe"))[2], "all");
-    assertEquals((await problem("GET", "/v1/jobs?at=yesterday"))[2], "at");
-    assertEquals((await problem("GET", "/v1/jobs?at=99999"))[1], "unknownPosition");
-    assertEquals((await problem("GET", "/v1/events?limit=0"))[2], "limit");
-    assertEquals((await problem("GET", "/v1/events?page=zzz"))[2], "page");
-    assertEquals((await problem("GET", "/v1/events?job=none"))[1], "unknownJob");
-    assertEquals((await problem("GET", "/v1/jobs/none"))[1], "unknownJob");
-    assertEquals((await problem("GET", "/v1/txns/none"))[1], "unknownTxn");
-    assertEquals((await problem("GET", "/v1/log/verify?root=12"))[2], "root");
+    assertEquals((await problem(toy, "GET", "/v1/jobs?al=1"))[2], "al");
+    assertEquals((await problem(toy, "GET", "/v1/jobs?all=maybe"))[2], "all");
+    assertEquals((await problem(toy, "GET", "/v1/jobs?at=yesterday"))[2], "at");
+    assertEquals((await problem(toy, "GET", "/v1/jobs?at=99999"))[1], "unknownPosition");
+    assertEquals((await problem(toy, "GET", "/v1/events?limit=0"))[2], "limit");
+    assertEquals((await problem(toy, "GET", "/v1/events?page=zzz"))[2], "page");
+    assertEquals((await problem(toy, "GET", "/v1/events?job=none"))[1], "unknownJob");
+    assertEquals((await problem(toy, "GET", "/v1/jobs/none"))[1], "unknownJob");
+    assertEquals((await problem(toy, "GET", "/v1/txns/none"))[1], "unknownTxn");
+    assertEquals((await problem(toy, "GET", "/v1/log/verify?root=12"))[2], "root");
     const key = { "idempotency-key": "two words" };
-    assertEquals((await problem("POST", "/v1/jobs", {}, key))[2], "Idempotency-Key");
+    assertEquals((await problem(toy, "POST", "/v1/jobs", {}, key))[2], "Idempotency-Key");
   });
 
   it("stops floods before the door, says when to come back, and counts them on record", async () => {
@@ -189,6 +169,6 @@ describe("createApp() bad input", () => {
   it("answers only for its own names when it has any", async () => {
     await toy.close();
     toy = await openToy({ hosts: new Set(["127.0.0.1"]) });
-    assertEquals(await problem("GET", "/v1/jobs"), [421, "wrongHost", "Host"]);
+    assertEquals(await problem(toy, "GET", "/v1/jobs"), [421, "wrongHost", "Host"]);
   });
 });

@@ -1,28 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
-import { openToy, type Toy } from "./toy_service.ts";
+import { openToy, problem, start, type Toy } from "./toy_service.ts";
 
 let toy: Toy;
-
-async function problem(
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-): Promise<[number, string, string | undefined]> {
-  const { status, type, body: found } = await toy.ask(method, path, body, headers);
-  assertEquals(type, "application/problem+json");
-  assertEquals(found.status, status);
-  assertEquals(found.type, `urn:joblog:error:${found.code}`);
-  assert(found.detail.length > 0 && !found.detail.endsWith("."));
-  return [status, found.code, found.subject];
-}
-
-async function start(id: string, more: object = {}): Promise<string> {
-  const { status, body } = await toy.ask("POST", "/v1/jobs", { type: "count", id, ...more });
-  assertEquals(status, 201);
-  return body.jobs[0].runId;
-}
 
 describe("createApp() commands", () => {
   beforeEach(async () => {
@@ -49,7 +29,7 @@ describe("createApp() commands", () => {
   });
 
   it("leaves a job in created until the verb start", async () => {
-    await start("a", { start: false });
+    await start(toy, "a", { start: false });
     assertEquals((await toy.ask("GET", "/v1/jobs/a")).body.job.status, "created");
     const { status, body } = await toy.ask("POST", "/v1/jobs/a/start");
     assertEquals([status, body.verb], [200, "start"]);
@@ -57,7 +37,7 @@ describe("createApp() commands", () => {
   });
 
   it("takes pause, resume, set-speed, cancel and dismiss, and records who asked", async () => {
-    await start("a", { autoDismiss: false });
+    await start(toy, "a", { autoDismiss: false });
     assertEquals((await toy.ask("POST", "/v1/jobs/a/pause")).status, 200);
     await toy.joblog.job("a")!.until((job) => job.status === "paused");
     assertEquals((await toy.ask("GET", "/v1/jobs/a")).body.job.status, "paused");
@@ -96,7 +76,7 @@ describe("createApp() commands", () => {
     const again = await toy.ask("POST", "/v1/jobs", { type: "count", id: "a" }, key);
     assertEquals(first.status, 201);
     assertEquals(again.body.jobs[0].runId, first.body.jobs[0].runId);
-    assertEquals(await problem("POST", "/v1/jobs", { type: "count", id: "b" }, key), [
+    assertEquals(await problem(toy, "POST", "/v1/jobs", { type: "count", id: "b" }, key), [
       422,
       "idempotencyConflict",
       "k1",

@@ -1,28 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
-import { openToy, type Toy } from "./toy_service.ts";
+import { openToy, problem, start, type Toy } from "./toy_service.ts";
 
 let toy: Toy;
-
-async function problem(
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-): Promise<[number, string, string | undefined]> {
-  const { status, type, body: found } = await toy.ask(method, path, body, headers);
-  assertEquals(type, "application/problem+json");
-  assertEquals(found.status, status);
-  assertEquals(found.type, `urn:joblog:error:${found.code}`);
-  assert(found.detail.length > 0 && !found.detail.endsWith("."));
-  return [status, found.code, found.subject];
-}
-
-async function start(id: string, more: object = {}): Promise<string> {
-  const { status, body } = await toy.ask("POST", "/v1/jobs", { type: "count", id, ...more });
-  assertEquals(status, 201);
-  return body.jobs[0].runId;
-}
 
 describe("createApp() queries", () => {
   beforeEach(async () => {
@@ -31,8 +11,8 @@ describe("createApp() queries", () => {
   afterEach(() => toy.close());
 
   it("lists jobs newest first, dismissed ones only with all", async () => {
-    await start("a");
-    await start("b");
+    await start(toy, "a");
+    await start(toy, "b");
     const ids = async (path: string) =>
       (await toy.ask("GET", path)).body.jobs.map((job: { id: string }) => job.id);
     assertEquals(await ids("/v1/jobs"), ["b", "a"]);
@@ -45,7 +25,7 @@ describe("createApp() queries", () => {
   });
 
   it("shows a job as it was at a position and at an instant", async () => {
-    await start("a");
+    await start(toy, "a");
     await toy.ask("POST", "/v1/jobs/a/pause");
     const paused = await toy.joblog.job("a")!.until((job) => job.status === "paused");
     await toy.ask("POST", "/v1/jobs/a/resume");
@@ -58,14 +38,14 @@ describe("createApp() queries", () => {
     const instant = Date.now() + 60_000;
     assertEquals(await status(instant), "running");
     assertEquals(await status(new Date(instant).toISOString()), "running");
-    assertEquals((await problem("GET", "/v1/jobs/a?at=1"))[1], "unknownJob");
+    assertEquals((await problem(toy, "GET", "/v1/jobs/a?at=1"))[1], "unknownJob");
     const { body } = await toy.ask("GET", `/v1/jobs?at=${position}`);
     assertEquals([body.position, body.jobs[0].status], [position, "paused"]);
   });
 
   it("pages through all events in both directions without a gap or a repeat", async () => {
-    await start("a");
-    await start("b");
+    await start(toy, "a");
+    await start(toy, "b");
     toy.release();
     await toy.joblog.job("a")?.done;
     await toy.joblog.job("b")?.done;
@@ -90,7 +70,7 @@ describe("createApp() queries", () => {
   });
 
   it("tells the timeline, a reason, the log's root and its statistics", async () => {
-    await start("a");
+    await start(toy, "a");
     await toy.ask("POST", "/v1/jobs/a/pause");
     await toy.joblog.job("a")!.until((job) => job.status === "paused");
     const { body: timeline } = await toy.ask("GET", "/v1/jobs/a/timeline");
@@ -99,7 +79,7 @@ describe("createApp() queries", () => {
     assertEquals(timeline.entries[2].actor, "http:test");
     const { body: why } = await toy.ask("GET", "/v1/jobs/a/why/status");
     assertEquals([why.value, why.event.type], ["paused", "JobPaused"]);
-    assertEquals((await problem("GET", "/v1/jobs/a/why/weather"))[2], "field");
+    assertEquals((await problem(toy, "GET", "/v1/jobs/a/why/weather"))[2], "field");
     const { body: log } = await toy.ask("GET", "/v1/log");
     assertEquals(log.root, await toy.joblog.reader.root(log.position));
     assertEquals(log.statistics.commandsAccepted, 2);
@@ -110,7 +90,7 @@ describe("createApp() queries", () => {
     assertEquals([matched.isValid, matched.head], [true, "matches"]);
     const other = await toy.ask("GET", `/v1/log/verify?size=3&root=${"0".repeat(64)}`);
     assertEquals([other.body.isValid, other.body.head], [false, "differs"]);
-    assertEquals((await problem("GET", "/v1/log/verify?size=3"))[2], "size");
+    assertEquals((await problem(toy, "GET", "/v1/log/verify?size=3"))[2], "size");
   });
 
   it("has a page at / that names every route, and a sign of life", async () => {

@@ -1,5 +1,6 @@
 /** A service over a log in memory, with a driver that works until it is told to stop. */
 
+import { assert, assertEquals } from "@std/assert";
 import { defineDriver, type Driver } from "../../engine/drivers/driver.ts";
 import { DriverRegistry } from "../../engine/drivers/registry.ts";
 import { Joblog, processIdentity, systemPorts } from "../../engine/run/mod.ts";
@@ -99,4 +100,27 @@ export async function openToy(options: Partial<AppOptions> = {}): Promise<Toy> {
     },
     close: () => joblog.close({ jobs: "cancel" }),
   };
+}
+
+/** Asks for something that is refused: status, code and subject of the problem document. */
+export async function problem(
+  toy: Toy,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<[number, string, string | undefined]> {
+  const { status, type, body: found } = await toy.ask(method, path, body, headers);
+  assertEquals(type, "application/problem+json");
+  assertEquals(found.status, status);
+  assertEquals(found.type, `urn:joblog:error:${found.code}`);
+  assert(found.detail.length > 0 && !found.detail.endsWith("."));
+  return [status, found.code, found.subject];
+}
+
+/** Starts a job. @returns its run id */
+export async function start(toy: Toy, id: string, more: object = {}): Promise<string> {
+  const { status, body } = await toy.ask("POST", "/v1/jobs", { type: "count", id, ...more });
+  assertEquals(status, 201);
+  return body.jobs[0].runId;
 }
