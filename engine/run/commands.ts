@@ -57,7 +57,8 @@ export class Commands {
     );
   }
 
-  #verbNow(
+  /** Rejects and never throws: it may run in the wake of somebody else's event. */
+  async #verbNow(
     runId: string | undefined,
     record: CommandRecord,
     args: VerbArguments,
@@ -68,14 +69,14 @@ export class Commands {
     const entry = runId === undefined ? undefined : ledger.entryOfRun(runId);
     const job = entry && memberOf(entry.head, runId!);
     if (entry === undefined || job === undefined || job.status === "null") {
-      return this.#refuse(record, UNKNOWN_JOB, head);
+      return await this.#refuse(record, UNKNOWN_JOB, head);
     }
     const { commandId } = head;
     const { runId: of } = job;
     const asked = this.#ask(record.verb, job);
     const command = { ...record, ...args, commandId, runId: of, ...asked };
     const decision = decideVerb(entry.head, command as VerbCommand, ledger.position);
-    return this.#engine.answer(decision, commandId, head.metadata, head.isIdempotent);
+    return await this.#engine.answer(decision, commandId, head.metadata, head.isIdempotent);
   }
 
   /** What only the live driver can say, asked in the same turn as the decision. */

@@ -127,6 +127,22 @@ describe("Joblog.close, park", () => {
     ]);
   });
 
+  it("refuses a command that waited for a closing sequence, and goes on closing", async () => {
+    const job = await world.start("j", {}, { ...KEPT, autoFinalize: false });
+    world.toys.hold("j", "commit");
+    const finalized = job.finalize();
+    await world.ports.settle();
+    const waited = world.outcome(job.dismiss());
+    const closed = world.joblog.close();
+    world.toys.release("j", "commit");
+    await world.done(closed);
+    await world.done(finalized);
+    const outcome = await waited;
+    assertEquals("error" in outcome && outcome.error.code, "logClosed");
+    checkClosed();
+    assertEquals((await typesAfterClose(world)).at(-1), "EngineClosed");
+  });
+
   it("keeps a snapshot from which an opening goes on the same way", async () => {
     await world.start("a", COUNTING, LASTING);
     await world.start("b", {}, KEPT);
