@@ -27,5 +27,8 @@ export * from "./job_states.ts";
 export * from "./place.ts";
 export * from "./proofs.ts";
 export * from "./verify.ts";
+export type { CommandCounts } from "./verify_commands.ts";
+export type { JobCounts } from "./verify_jobs.ts";
+export type { RowCounts } from "./verify_rows.ts";
 export { ENGINE_SNAPSHOT } from "./verify_snapshots.ts";
 export * from "./why.ts";

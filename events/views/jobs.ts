@@ -6,16 +6,14 @@
  *   because history is never forgotten, but the list of jobs leaves it out.
  * - What the query functions hand out are copies that later events do not change.
  */
-import { applyToJob, INITIAL_JOB, isInternal, type JobState } from "../job/mod.ts";
+import { applyToJob, INITIAL_JOB, isInternal, type JobDraft, type JobState } from "../job/mod.ts";
 import { runIdOfStream } from "../job/mod.ts";
 import { type Gaps, isUnderstood, noGaps, type Projection } from "./projection.ts";
-
-type Draft<T> = { -readonly [K in keyof T]: T[K] };
 
 /** The read model; use the functions of this file to ask it. */
 export interface JobsState {
   /** State per run id, in the order of creation. */
-  readonly runs: Map<string, Draft<JobState>>;
+  readonly runs: Map<string, JobDraft>;
   /** Run ids per id, oldest first. */
   readonly lives: Map<string, string[]>;
   /** Position of the last event folded. */

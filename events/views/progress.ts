@@ -21,8 +21,11 @@ export const THROUGHPUT_WINDOW_MS = 10_000;
 export const SAMPLES_MAX = 40;
 const SAMPLE_MS = THROUGHPUT_WINDOW_MS / (SAMPLES_MAX / 2);
 
-interface Sample {
+/** How far a job was at an instant. */
+export interface ProgressSample {
+  /** Milliseconds since 1970, UTC. */
   readonly time: number;
+  /** Work done, in the driver's unit. */
   readonly current: number;
 }
 
@@ -31,7 +34,7 @@ export interface ProgressState {
   /** The jobs behind it. */
   readonly jobs: JobsState;
   /** Samples per run id, oldest first. */
-  readonly samples: Map<string, Sample[]>;
+  readonly samples: Map<string, ProgressSample[]>;
   /** Milliseconds since 1970 of the last event folded. */
   time: number;
   /** What could not be understood. */
@@ -56,7 +59,7 @@ export const progress: Projection<ProgressState> = {
   },
 };
 
-function sample(samples: Map<string, Sample[]>, job: JobState, event: JobEvent): void {
+function sample(samples: Map<string, ProgressSample[]>, job: JobState, event: JobEvent): void {
   if (event.type === "JobStarted" || event.type === "JobRecovered") {
     samples.set(job.runId, [{ time: event.time, current: job.progress.current }]);
   } else if (event.type === "StepTaken") {
@@ -126,7 +129,7 @@ export function progressOf(
   };
 }
 
-function throughput(samples: readonly Sample[], current: number, now: number): number {
+function throughput(samples: readonly ProgressSample[], current: number, now: number): number {
   const start = now - THROUGHPUT_WINDOW_MS;
   // The newest sample before the window is where the window's work began.
   let base = samples[0];

@@ -15,6 +15,7 @@ import {
   type CauseSource,
   explain,
   INITIAL_JOB,
+  type JobDraft,
   type JobError,
   type JobEvent,
   type JobState,
@@ -25,8 +26,6 @@ import {
 } from "../job/mod.ts";
 import type { Via } from "../log/event.ts";
 import { type Gaps, isUnderstood, noGaps, type Projection } from "./projection.ts";
-
-type Draft<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Kinds of things that happen beside the statuses. */
 export type NoteKind =
@@ -70,14 +69,21 @@ const NOTE_KINDS: { readonly [T in JobEvent["type"]]?: NoteKind } = {
   JobRecovered: "process",
 };
 
-interface Span {
+/** A status as the fold keeps it. */
+export interface FoldedSpan {
+  /** The status that was entered. */
   readonly status: JobStatus;
+  /** The event that entered it. */
   readonly event: JobEvent;
+  /** The job's error at that moment. */
   readonly error: JobError | null;
 }
 
-interface Noted {
+/** What else happened, as the fold keeps it. */
+export interface FoldedNote {
+  /** Its kind. */
   readonly kind: NoteKind;
+  /** Its first event. */
   readonly event: JobEvent;
   /** Events that this note stands for; more than 1 for neighbouring checkpoints. */
   count: number;
@@ -88,11 +94,11 @@ interface Noted {
 /** The fold behind a timeline. */
 export interface TimelineState {
   /** The job so far. */
-  readonly job: Draft<JobState>;
+  readonly job: JobDraft;
   /** Each status that was entered. */
-  readonly spans: Span[];
+  readonly spans: FoldedSpan[];
   /** What else happened. */
-  readonly notes: Noted[];
+  readonly notes: FoldedNote[];
   /** The events of both, by position. */
   readonly known: KnownCauses;
   /** Milliseconds since 1970 of the last event folded. */

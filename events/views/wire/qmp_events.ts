@@ -20,14 +20,13 @@ import {
   applyToJob,
   INITIAL_JOB,
   isInternal,
+  type JobDraft,
   type JobEvent,
   type JobState,
   runIdOfStream,
 } from "../../job/mod.ts";
 import type { RecordedEvent } from "../../log/event.ts";
 import { type Gaps, isUnderstood, noGaps } from "../projection.ts";
-
-type Draft<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Job types that have the `BLOCK_JOB_*` events and the `block-job-*` commands. */
 export const BLOCK_JOB_TYPES: ReadonlySet<string> = new Set([
@@ -61,7 +60,7 @@ export interface QmpEvent {
 /** The fold behind the wire: the jobs that are not dismissed yet. */
 export interface QmpState {
   /** State per run id. */
-  readonly jobs: Map<string, Draft<JobState>>;
+  readonly jobs: Map<string, JobDraft>;
   /** What could not be understood. */
   readonly gaps: Gaps;
 }
