@@ -104,6 +104,8 @@ export interface PageQuery {
   readonly types?: readonly string[];
   /** At most this many rows, 1 to 10,000. */
   readonly limit: number;
+  /** False = `leaf` may be "" in the rows, for who does not verify them. @default true */
+  readonly leaves?: boolean;
 }
 
 /** Which rows of one stream a page holds. */
@@ -116,6 +118,8 @@ export interface StreamPageQuery {
   readonly from: number;
   /** At most this many rows, 1 to 10,000. */
   readonly limit: number;
+  /** False = `leaf` may be "" in the rows, for who does not verify them. @default true */
+  readonly leaves?: boolean;
 }
 
 /** A stored fold of a stream or of the whole log; always discardable, never hashed. */

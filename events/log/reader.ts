@@ -44,6 +44,7 @@ function stuck(found: number, from: number): JoblogError<"logDamaged"> {
 function rowPages(
   backend: StoreBackend,
   options: ReadAllOptions,
+  leaves: boolean,
 ): () => () => Promise<readonly StoredRecord[]> {
   const forwards = options.direction !== "backwards";
   const far = Number.MAX_SAFE_INTEGER;
@@ -52,6 +53,7 @@ function rowPages(
   const last = bound("to", options.to, 1, forwards ? far : 1);
   const filter = {
     direction: options.direction ?? "forwards",
+    leaves,
     ...(options.stream === undefined ? {} : { stream: options.stream }),
     ...(options.types === undefined ? {} : { types: options.types }),
   } as const;
@@ -92,7 +94,7 @@ export function readLog(
   backend: StoreBackend,
   options: ReadAllOptions,
 ): AsyncIterable<RecordedEvent> {
-  const pages = rowPages(backend, options);
+  const pages = rowPages(backend, options, false);
   return iterable(() => {
     const read = pages();
     return async () => decodeAll(await read(), options.upcast);
@@ -106,7 +108,7 @@ export function readRows(
   to: number,
 ): AsyncIterable<StoredRecord> {
   if (to < from) return iterable(() => () => Promise.resolve([]));
-  return iterable(rowPages(backend, { from, to }));
+  return iterable(rowPages(backend, { from, to }, true));
 }
 
 /**
@@ -132,7 +134,8 @@ export function readStream(
       if (!forwards) from = Math.min(from, end);
       const rows = Math.min(PAGE_ROWS, left, forwards ? end - from + 1 : from);
       if (rows <= 0) return [];
-      const page = await backend.readStreamPage({ direction, stream, from, limit: rows });
+      const query = { direction, stream, from, limit: rows, leaves: false };
+      const page = await backend.readStreamPage(query);
       left = page.length < rows ? 0 : left - page.length;
       from += forwards ? page.length : -page.length;
       return decodeAll(page, options.upcast);

@@ -207,6 +207,7 @@ class Follower implements Subscription {
         from,
         to,
         limit: PAGE_ROWS,
+        leaves: false,
         ...(this.#stream === undefined ? {} : { stream: this.#stream }),
         ...(this.#typeList === undefined ? {} : { types: this.#typeList }),
       });

@@ -41,8 +41,8 @@ export interface EventRow {
   readonly time: number;
   /** JSON text. */
   readonly text: string;
-  /** 64 lower-case hex digits. */
-  readonly leaf: string;
+  /** 64 lower-case hex digits; absent where nobody asked for it. */
+  readonly leaf?: string;
 }
 
 /** From here on a page is filtered while scanning instead of merged from the types' indexes. */
@@ -70,19 +70,20 @@ function order(direction: Direction): "asc" | "desc" {
   return direction === "forwards" ? "asc" : "desc";
 }
 
-function eventRows(db: Db, flavour: SqlFlavour) {
+/** Hex digits of a hash cost a quarter of a page: they are made for who verifies them. */
+function eventRows(db: Db, flavour: SqlFlavour, leaves: boolean) {
   return db.selectFrom("events")
     .leftJoin("streams", "streams.key", "events.stream")
     .leftJoin("types", "types.key", "events.type")
-    .select((eb) => [
+    .select([
       "events.position",
       "streams.name as stream",
       "events.version",
       "types.name as type",
       "events.time",
       "events.text",
-      flavour.hex(eb.ref("events.leaf")).as("leaf"),
-    ]);
+    ])
+    .$if(leaves, (rows) => rows.select((eb) => flavour.hex(eb.ref("events.leaf")).as("leaf")));
 }
 
 /** Unary plus: keeps the planner from starting at the index of types, which would sort. */
@@ -100,22 +101,30 @@ function streamKey(db: Db) {
 
 function pageQueries(db: Db, flavour: SqlFlavour) {
   /** low, high, limit */
-  const page = (direction: Direction): PreparedQuery<EventRow> =>
+  const page = (direction: Direction, leaves: boolean): PreparedQuery<EventRow> =>
     prepare(
-      eventRows(db, flavour)
+      eventRows(db, flavour, leaves)
         .where("events.position", ">=", 0).where("events.position", "<=", 0)
         .orderBy("events.position", order(direction)).limit(1).compile(),
     );
   /** low, high, types..., limit */
-  const scannedTypesPage = (direction: Direction, count: number): PreparedQuery<EventRow> =>
+  const scannedTypesPage = (
+    direction: Direction,
+    leaves: boolean,
+    count: number,
+  ): PreparedQuery<EventRow> =>
     prepare(
-      eventRows(db, flavour)
+      eventRows(db, flavour, leaves)
         .where("events.position", ">=", 0).where("events.position", "<=", 0)
         .where(unindexedType(), "in", typeKeys(db, count))
         .orderBy("events.position", order(direction)).limit(1).compile(),
     );
   /** (type, low, high) for each type, limit */
-  const mergedTypesPage = (direction: Direction, count: number): PreparedQuery<EventRow> => {
+  const mergedTypesPage = (
+    direction: Direction,
+    leaves: boolean,
+    count: number,
+  ): PreparedQuery<EventRow> => {
     const ofOneType = () =>
       db.selectFrom("events").select("position")
         .where("type", "=", db.selectFrom("types").select("key").where("name", "=", ""))
@@ -124,14 +133,18 @@ function pageQueries(db: Db, flavour: SqlFlavour) {
     for (let index = 1; index < count; index += 1) picked = picked.unionAll(ofOneType());
     const limited = picked.orderBy("position", order(direction)).limit(1);
     return prepare(
-      eventRows(db, flavour)
+      eventRows(db, flavour, leaves)
         .where("events.position", "in", db.selectFrom(limited.as("picked")).select("position"))
         .orderBy("events.position", order(direction)).compile(),
     );
   };
   /** stream, low version, high version, types..., limit */
-  const streamPage = (direction: Direction, typeCount: number): PreparedQuery<EventRow> => {
-    let rows = eventRows(db, flavour)
+  const streamPage = (
+    direction: Direction,
+    leaves: boolean,
+    typeCount: number,
+  ): PreparedQuery<EventRow> => {
+    let rows = eventRows(db, flavour, leaves)
       .where("events.stream", "=", streamKey(db))
       .where("events.version", ">=", 0).where("events.version", "<=", 0);
     if (typeCount > 0) rows = rows.where(unindexedType(), "in", typeKeys(db, typeCount));

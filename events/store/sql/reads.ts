@@ -34,8 +34,16 @@ export interface StoredCursor {
   readonly state: JsonValue | undefined;
 }
 
+/** Versions `low` to `high` of one stream, of some types or of all. */
+interface StreamRange {
+  readonly stream: string;
+  readonly low: number;
+  readonly high: number;
+  readonly types: readonly string[];
+}
+
 function toRecord(row: EventRow): StoredRecord {
-  const { position, stream, version, type, time, text, leaf } = row;
+  const { position, stream, version, type, time, text, leaf = "" } = row;
   if (stream === null || type === null) {
     throw new JoblogError("logDamaged", `Cannot read event ${position}: its names are missing`, {
       subject: String(position),
@@ -68,7 +76,7 @@ export class SqlReads {
 
   /** One page of the whole log. */
   async readPage(query: PageQuery): Promise<readonly StoredRecord[]> {
-    const { direction, from, to, stream, limit } = query;
+    const { direction, from, to, stream, limit, leaves = true } = query;
     const low = direction === "forwards" ? from : to;
     const high = direction === "forwards" ? to : from;
     const types = query.types === undefined ? undefined : [...new Set(query.types)];
@@ -76,16 +84,20 @@ export class SqlReads {
     if (stream !== undefined) {
       const lowVersion = await this.#versionAtOrAfter(stream, low);
       const highVersion = await this.#versionAtOrAfter(stream, high + 1) - 1;
-      return this.#streamRows(direction, stream, lowVersion, highVersion, types ?? [], limit);
+      const range = { stream, low: lowVersion, high: highVersion, types: types ?? [] };
+      return this.#streamRows(direction, leaves, range, limit);
     }
     if (types === undefined) {
-      const page = this.#page(`page ${direction}`, () => this.#queries.page(direction));
+      const page = this.#page(
+        `page ${direction} ${leaves}`,
+        () => this.#queries.page(direction, leaves),
+      );
       return this.#records(page.with(low, high, limit));
     }
     const kind = types.length > MERGED_TYPES_MAX ? "scannedTypesPage" : "mergedTypesPage";
     const page = this.#page(
-      `${kind} ${direction} ${types.length}`,
-      () => this.#queries[kind](direction, types.length),
+      `${kind} ${direction} ${leaves} ${types.length}`,
+      () => this.#queries[kind](direction, leaves, types.length),
     );
     return this.#records(
       kind === "scannedTypesPage"
@@ -96,10 +108,10 @@ export class SqlReads {
 
   /** One page of one stream. */
   readStreamPage(query: StreamPageQuery): Promise<readonly StoredRecord[]> {
-    const { direction, stream, from, limit } = query;
+    const { direction, stream, from, limit, leaves = true } = query;
     const low = direction === "forwards" ? from : 1;
     const high = direction === "forwards" ? Number.MAX_SAFE_INTEGER : from;
-    return this.#streamRows(direction, stream, low, high, [], limit);
+    return this.#streamRows(direction, leaves, { stream, low, high, types: [] }, limit);
   }
 
   /** Last version of a stream; 0 = no such stream. */
@@ -179,15 +191,13 @@ export class SqlReads {
 
   #streamRows(
     direction: Direction,
-    stream: string,
-    low: number,
-    high: number,
-    types: readonly string[],
+    leaves: boolean,
+    { stream, low, high, types }: StreamRange,
     limit: number,
   ): Promise<readonly StoredRecord[]> {
     const page = this.#page(
-      `streamPage ${direction} ${types.length}`,
-      () => this.#queries.streamPage(direction, types.length),
+      `streamPage ${direction} ${leaves} ${types.length}`,
+      () => this.#queries.streamPage(direction, leaves, types.length),
     );
     return this.#records(page.with(stream, low, high, ...types, limit));
   }

@@ -10,12 +10,25 @@
  *
  * Called by the other files of this folder only.
  */
+import process from "node:process";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import type { SqlParameter } from "../sql/mod.ts";
 
-/** A row as SQLite gives it: no prototype. */
+/** A row, by the names of its columns. */
 export type SqliteRow = Readonly<Record<string, unknown>>;
+
+/**
+ * Deno's objects for rows are hash tables, slow to make and slow to read: a page of events takes
+ * 1.6 times as long as with arrays that become plain objects here. Bun's are plain already.
+ */
+const ROWS_COME_AS_ARRAYS = process.versions["bun"] === undefined;
+
+/** A statement that is asked for rows, with the names of its columns. */
+interface RowStatement {
+  readonly statement: StatementSync;
+  readonly names: readonly string[];
+}
 
 /** Statements that a connection keeps prepared; the least recently prepared one goes first. */
 export const STATEMENTS_MAX = 200;
@@ -39,6 +52,7 @@ const OPEN = new Set<DatabaseSync>();
 export class SqliteConnection {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #rowStatements = new Map<string, RowStatement>();
   #closed = false;
 
   /** Opens a file; one that does not exist is created unless `readOnly`. */
@@ -57,20 +71,25 @@ export class SqliteConnection {
 
   /** A prepared statement, kept for the next time. */
   prepare(text: string): StatementSync {
-    const known = this.#statements.get(text);
-    if (known !== undefined) return known;
-    if (this.#statements.size >= STATEMENTS_MAX) {
-      const [oldest] = this.#statements.keys();
-      if (oldest !== undefined) this.#statements.delete(oldest);
-    }
-    const statement = this.#db.prepare(text);
-    this.#statements.set(text, statement);
-    return statement;
+    return kept(this.#statements, text, () => this.#db.prepare(text));
   }
 
   /** All rows of a query. */
   all(text: string, parameters: readonly SqlParameter[] = []): readonly SqliteRow[] {
-    return this.prepare(text).all(...parameters) as SqliteRow[];
+    if (!ROWS_COME_AS_ARRAYS) return this.prepare(text).all(...parameters) as SqliteRow[];
+    const { statement, names } = kept(this.#rowStatements, text, () => this.#rowStatement(text));
+    const rows = statement.all(...parameters) as unknown as unknown[][];
+    return rows.map((values) => {
+      const row: Record<string, unknown> = {};
+      for (let index = 0; index < names.length; index += 1) row[names[index]!] = values[index];
+      return row;
+    });
+  }
+
+  #rowStatement(text: string): RowStatement {
+    const statement = this.#db.prepare(text);
+    statement.setReturnArrays(true);
+    return { statement, names: statement.columns().map(({ name }) => name) };
   }
 
   /** Runs a statement without rows. */
@@ -105,6 +124,7 @@ export class SqliteConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#statements.clear();
+    this.#rowStatements.clear();
     try {
       this.#db.close();
     } finally {
@@ -119,4 +139,17 @@ export class SqliteConnection {
       // SQLite has rolled back by itself, as it does after some full-disk and I/O errors.
     }
   }
+}
+
+/** What was made for a text before; the least recently made one goes when there are too many. */
+function kept<Made>(known: Map<string, Made>, text: string, make: () => Made): Made {
+  const found = known.get(text);
+  if (found !== undefined) return found;
+  if (known.size >= STATEMENTS_MAX) {
+    const [oldest] = known.keys();
+    if (oldest !== undefined) known.delete(oldest);
+  }
+  const made = make();
+  known.set(text, made);
+  return made;
 }

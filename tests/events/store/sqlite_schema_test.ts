@@ -55,12 +55,13 @@ describe("the schema of an SQLite log", () => {
     const all: readonly PreparedQuery<unknown>[] = [
       ...Object.values(single),
       ...(["forwards", "backwards"] as const).flatMap((direction) => [
-        page(direction),
-        scannedTypesPage(direction, 3),
-        mergedTypesPage(direction, 1),
-        mergedTypesPage(direction, 3),
-        streamPage(direction, 0),
-        streamPage(direction, 3),
+        page(direction, true),
+        page(direction, false),
+        scannedTypesPage(direction, true, 3),
+        mergedTypesPage(direction, true, 1),
+        mergedTypesPage(direction, false, 3),
+        streamPage(direction, true, 0),
+        streamPage(direction, false, 3),
       ]),
     ];
     for (const { sql } of all) {
