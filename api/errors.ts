@@ -29,6 +29,8 @@ export type ApiErrorCode =
   | "methodNotAllowed"
   /** A host name that this server does not go by. */
   | "wrongHost"
+  /** A command that a page of another site sends through a browser. */
+  | "foreignOrigin"
   /** Too many commands in too short a time. */
   | "tooManyRequests"
   /** A position beyond the end of the log. */
@@ -159,6 +161,7 @@ export const ERROR_TABLE: { readonly [C in ErrorCode]: ErrorRow } = {
   unknownRoute: row(404, "notFound", "No such route", "CommandNotFound"),
   methodNotAllowed: row(405, "usage", "The route does not have this method"),
   wrongHost: row(421, "usage", "This server does not go by that name"),
+  foreignOrigin: row(403, "refused", "Pages of other sites may not command"),
   tooManyRequests: row(429, "refused", "Too many commands"),
   unknownPosition: row(404, "notFound", "No such position in the log"),
   logFault: row(500, "failed", "The log does not verify"),

@@ -2,6 +2,8 @@
  * The HTTP front: a Hono app over one service, mounted from the table of routes.
  *
  * - Who asks is stamped here, from the connection and never from the request.
+ * - Every browser says which site a command comes from: that of another site is refused, as any
+ *   page that a user looks at could otherwise command a server on the same machine.
  * - Commands pass a token bucket before anything of them is read; those that it stops are counted
  *   on record.
  * - Every error leaves as a problem document; streams end when the server's signal aborts.
@@ -44,6 +46,22 @@ function wrongMethod(method: string, path: string, allow: string): JoblogError {
   return new JoblogError("methodNotAllowed", text, { expected: allow, actual: method });
 }
 
+/**
+ * True for a page that this server could have sent. Only the name counts: a proxy before it may
+ * speak TLS.
+ */
+function isOwnPage(origin: string, host: string): boolean {
+  return URL.canParse(origin) && new URL(origin).host === host;
+}
+
+function foreignOrigin(page: string): JoblogError<"foreignOrigin"> {
+  return new JoblogError("foreignOrigin", `Cannot take a command of a page of "${page}"`, {
+    subject: "Origin",
+    actual: page,
+    hint: "Send it from a program, or from a page of this server.",
+  });
+}
+
 /** The methods of each path. */
 function methodsByPath(): ReadonlyMap<string, readonly string[]> {
   const methods = new Map<string, string[]>();
@@ -79,6 +97,10 @@ class Door {
       );
     }
     if (request.method === "GET" || request.method === "HEAD") return undefined;
+    const page = request.headers.get("origin");
+    if (page !== null && !isOwnPage(page, new URL(request.url).host)) {
+      return problemResponse(foreignOrigin(page));
+    }
     const waitMs = this.#buckets.take(origin.actor);
     if (waitMs === 0) return undefined;
     this.throttledCount += 1;

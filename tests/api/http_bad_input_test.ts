@@ -166,6 +166,22 @@ describe("createApp() bad input", () => {
     assertEquals(value?.data, { actor: "http:test", count: 2, windowMs: TALLY_MS });
   });
 
+  it("takes no command of a page of another site, and those of its own", async () => {
+    const from = async (origin: string) => {
+      const { status, body } = await toy.ask("POST", "/v1/jobs/none/pause", undefined, { origin });
+      return [status, body.code];
+    };
+    for (const origin of ["http://evil.example", "http://localhost:1", "null"]) {
+      assertEquals(await from(origin), [403, "foreignOrigin"], origin);
+    }
+    assertEquals(await from("http://localhost"), [404, "unknownJob"]);
+    assertEquals(await from("https://localhost"), [404, "unknownJob"]);
+    const { status } = await toy.ask("GET", "/v1/jobs", undefined, {
+      origin: "http://evil.example",
+    });
+    assertEquals(status, 200);
+  });
+
   it("answers only for its own names when it has any", async () => {
     await toy.close();
     toy = await openToy({ hosts: new Set(["127.0.0.1"]) });
