@@ -11,7 +11,7 @@ import type { SnapshotRow } from "../../events/log/backend.ts";
 import type { EventStore } from "../../events/log/store.ts";
 import { FOLD_VERSION, type JobState } from "../../events/job/mod.ts";
 import { ENGINE_SNAPSHOT, isJobSnapshotDue, jobSnapshotRow } from "../../events/replay/mod.ts";
-import { snapshotState } from "./directory.ts";
+import { isFinished, snapshotState } from "./directory.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** Events of the log between two snapshots of all unfinished transactions. */
@@ -21,22 +21,25 @@ export const ENGINE_SNAPSHOT_EVERY = 50_000;
 export class Snapshots {
   readonly #store: EventStore;
   readonly #ledger: Ledger;
+  readonly #every: number;
   #lastPosition: number | undefined;
 
   /**
    * @param store where they go
    * @param ledger the unfinished transactions
+   * @param every events of the log between two snapshots of all of them
    */
-  constructor(store: EventStore, ledger: Ledger) {
+  constructor(store: EventStore, ledger: Ledger, every = ENGINE_SNAPSHOT_EVERY) {
     this.#store = store;
     this.#ledger = ledger;
+    this.#every = every;
   }
 
   /** Called with each durable change of a job, when everything up to it was told. */
   onDurable(before: JobState, after: JobState): void {
     if (isJobSnapshotDue(before.version, after.version)) this.#keep(jobSnapshotRow(after));
     this.#lastPosition ??= after.position;
-    if (after.position - this.#lastPosition >= ENGINE_SNAPSHOT_EVERY) {
+    if (after.position - this.#lastPosition >= this.#every) {
       this.#keep(this.#engineRow(after.position));
     }
   }
@@ -50,8 +53,9 @@ export class Snapshots {
   #engineRow(position: number): SnapshotRow {
     this.#lastPosition = position;
     const txns = this.#ledger.entries.map((entry) => entry.durable);
-    // One whose creation is still on its way to the disk is in no fold up to here.
-    const state = snapshotState(txns.filter((txn) => txn.position > 0));
+    // One whose creation is still on its way to the disk is in no fold up to here; neither is one
+    // that this very event has finished, and that the ledger forgets next.
+    const state = snapshotState(txns.filter((txn) => txn.position > 0 && !isFinished(txn)));
     return { name: ENGINE_SNAPSHOT, position, foldVersion: FOLD_VERSION, state };
   }
 

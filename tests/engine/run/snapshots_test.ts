@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { ENGINE_SNAPSHOT_EVERY } from "../../../engine/run/snapshots.ts";
+import { ENGINE_SNAPSHOT_EVERY, Snapshots } from "../../../engine/run/snapshots.ts";
 import { FOLD_VERSION, type JobState } from "../../../events/job/mod.ts";
 import { ENGINE_SNAPSHOT, foldJob, verify } from "../../../events/replay/mod.ts";
 import { World } from "../../support/world.ts";
@@ -40,5 +40,16 @@ describe("Snapshots", () => {
     assert(atClose !== undefined && atClose.position > onTheWay.position);
     assertEquals((await verify(again.store)).faults, []);
     await again.close();
+  });
+
+  it("keeps none with a transaction that its last event has finished", async () => {
+    const world = await World.open();
+    const engine = world.engine as { snapshots: Snapshots };
+    engine.snapshots = new Snapshots(world.store, world.engine.ledger, 1);
+    for (let steps = 0; steps < 12; steps++) await world.start("j", { steps });
+    await world.ports.settle();
+    const report = await verify(world.store);
+    assertEquals([report.faults, report.checked.snapshots > 5], [[], true]);
+    await world.close();
   });
 });
