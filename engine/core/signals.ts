@@ -115,6 +115,8 @@ function apply(draft: Draft, job: JobState, signal: Signal): void {
     case "callbackReturned":
       return endCallback(draft, job, signal.callback, signal.error);
     case "faulted":
+      // A driver is closed after its job's end; with the dismissal the job's history is complete.
+      if (job.status === "null") return;
       return draft.onJob(runId, "DriverFaulted", {
         callback: signal.callback,
         error: signal.error,

@@ -20,8 +20,10 @@ export type CloseMode = "park" | "cancel";
 export async function closeEngine(engine: Engine, mode: CloseMode): Promise<void> {
   const { store } = engine.options;
   engine.stopCommands();
+  let isEnded = false;
   try {
     if (engine.failure === undefined) await endAll(engine, mode);
+    isEnded = true;
   } catch (error) {
     if (engine.failure === undefined) throw error;
   } finally {
@@ -31,7 +33,7 @@ export async function closeEngine(engine: Engine, mode: CloseMode): Promise<void
     }
     await engine.untilIdle();
     try {
-      if (engine.failure === undefined) await engine.snapshots.atClose();
+      if (isEnded && engine.failure === undefined) await endLog(engine, mode);
     } finally {
       // Also without a snapshot: nobody may wait for ever, and the next writer must get in.
       engine.waits.end(new JoblogError("logClosed", "Cannot wait for a job: the engine is closed"));
@@ -41,9 +43,21 @@ export async function closeEngine(engine: Engine, mode: CloseMode): Promise<void
 }
 
 async function endAll(engine: Engine, mode: CloseMode): Promise<void> {
+  // What was accepted before the close may have jobs that are not started in this process yet.
+  await engine.options.store.flush();
   await Promise.all(engine.ledger.entries.map((entry) => endTxn(engine, entry, mode)));
   if (mode === "cancel") await dismissAll(engine);
-  await engine.writeEngine("EngineClosed", { reason: mode });
+}
+
+/** The last record comes when nothing else can follow: drivers may still report their closing. */
+async function endLog(engine: Engine, mode: CloseMode): Promise<void> {
+  try {
+    await engine.writeEngine("EngineClosed", { reason: mode });
+    await engine.untilIdle();
+  } catch (error) {
+    if (engine.failure === undefined) throw error;
+  }
+  if (engine.failure === undefined) await engine.snapshots.atClose();
 }
 
 /** The members of a group end together, so that one that cannot be parked takes all with it. */

@@ -140,7 +140,12 @@ export class Runner implements LiveJob {
     if (this.#isAtPausePoint) {
       if (!this.#wasEntered) await this.#park();
       await this.#leave(context);
-    } else await this.#driver.resume?.(context);
+    } else {
+      // The pause is withdrawn, but not durably so yet: a driver that asks again at once would
+      // keep the commit that says so from its turn.
+      await this.#ports.turn();
+      await this.#driver.resume?.(context);
+    }
   }
 
   async #leave(context: DriverContext): Promise<void> {
@@ -167,6 +172,8 @@ export class Runner implements LiveJob {
   }
 
   #park(ms?: number): Promise<void> {
+    // Closing may have begun since the last check: nobody would wake the job any more.
+    if (this.#isParking) return Promise.resolve();
     if (this.#hurryCount > 0 && (ms !== undefined || this.#isAtPausePoint)) {
       return this.#ports.turn();
     }
