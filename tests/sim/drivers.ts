@@ -1,0 +1,102 @@
+/**
+ * Toy drivers in a simulated process: each call takes its time, may be the last thing that the
+ * process does, and is checked against what is durable.
+ */
+import type {
+  ClosingContext,
+  Driver,
+  DriverContext,
+  DriverJob,
+  JsonObject,
+  OpenContext,
+} from "../../engine/drivers/driver.ts";
+import type { DriverLookup } from "../../engine/run/mod.ts";
+import { Toys } from "../support/toy_drivers.ts";
+import { CallRules } from "./call_rules.ts";
+import type { Facts } from "./facts.ts";
+import type { Judge } from "./judge.ts";
+import type { Life } from "./life.ts";
+
+/** What the drivers of one process share. */
+export interface DriverWorld {
+  /** The process. */
+  readonly life: Life;
+  /** What is durable. */
+  readonly facts: Facts;
+  /** Told of breaches. */
+  readonly judge: Judge;
+}
+
+/** The driver kinds of one process. */
+export class SimDrivers implements DriverLookup {
+  readonly #world: DriverWorld;
+  readonly #toys = new Toys();
+  readonly #opened: CallRules[] = [];
+
+  /** @param world the process and what its calls are checked against */
+  constructor(world: DriverWorld) {
+    this.#world = world;
+  }
+
+  /** See `DriverLookup`. */
+  get types(): readonly string[] {
+    return this.#toys.types;
+  }
+
+  /** Whether every driver that was opened was closed again. */
+  get areClosed(): boolean {
+    return this.#opened.every(({ isClosed }) => isClosed);
+  }
+
+  /** See `DriverLookup`. */
+  get(type: string): Driver {
+    const toy = this.#toys.get(type);
+    return { ...toy, open: (parameters, context) => this.#open(toy, parameters, context) };
+  }
+
+  async #open(toy: Driver, parameters: JsonObject, context: OpenContext): Promise<DriverJob> {
+    const { life } = this.#world;
+    await life.touch();
+    const job = await toy.open(parameters, context);
+    const rules = new CallRules(this.#world, String(parameters["name"]));
+    this.#opened.push(rules);
+    await life.touch();
+    return wrap(job, life, rules);
+  }
+}
+
+function wrap(job: DriverJob, life: Life, rules: CallRules): DriverJob {
+  const slow = async (name: string, call: () => Promise<void> | void): Promise<void> => {
+    await life.touch();
+    rules.begin(name);
+    try {
+      await call();
+    } finally {
+      if (!life.isDead) rules.end(name);
+      await life.touch();
+    }
+  };
+  const quick = (name: string, call: () => void): void => {
+    if (!life.touchNow()) return;
+    rules.note(name);
+    call();
+  };
+  const wrapped: DriverJob = {
+    ...job,
+    run: (context: DriverContext) => slow("run", () => job.run(context)),
+    pause: (context) => slow("pause", () => job.pause?.(context)),
+    resume: (context) => slow("resume", () => job.resume?.(context)),
+    close: () => slow("close", () => job.close?.()),
+    userResume: () => quick("userResume", () => job.userResume?.()),
+    cancel: (force) => quick(force ? "cancel" : "cancel softly", () => job.cancel?.(force)),
+    setSpeed: (speed) => quick("setSpeed", () => job.setSpeed?.(speed)),
+  };
+  for (const name of ["prepare", "commit", "abort", "clean"] as const) {
+    const call = job[name];
+    if (call !== undefined) {
+      wrapped[name] = (context: ClosingContext) => slow(name, () => call(context));
+    }
+  }
+  if (job.complete !== undefined) wrapped.complete = () => quick("complete", job.complete!);
+  return wrapped;
+}
