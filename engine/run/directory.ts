@@ -75,8 +75,10 @@ export class Directory {
 export async function readDirectory(reader: EventReader): Promise<Directory> {
   const directory = new Directory();
   const snapshot = await reader.snapshot(ENGINE_SNAPSHOT, FOLD_VERSION);
-  if (snapshot !== undefined) directory.load(txnsOf(snapshot.state));
-  for await (const event of reader.readAll({ from: (snapshot?.position ?? 0) + 1 })) {
+  const txns = snapshot && txnsOf(snapshot.state);
+  if (txns !== undefined) directory.load(txns);
+  const from = txns === undefined ? 1 : snapshot!.position + 1;
+  for await (const event of reader.readAll({ from })) {
     assertKnown(event);
     directory.apply(event as RecordedEvent & JobEvent);
   }
@@ -88,8 +90,10 @@ export function snapshotState(txns: readonly TxnState[]): JsonValue {
   return { txns: txns as unknown as JsonValue };
 }
 
-function txnsOf(state: JsonValue): readonly TxnState[] {
-  return (state as unknown as { readonly txns: readonly TxnState[] }).txns;
+/** Undefined when the snapshot was damaged: then everything is folded from zero. */
+function txnsOf(state: JsonValue): readonly TxnState[] | undefined {
+  const txns = (state as unknown as { readonly txns?: readonly TxnState[] } | null)?.txns;
+  return Array.isArray(txns) ? txns : undefined;
 }
 
 function assertKnown(event: RecordedEvent): void {

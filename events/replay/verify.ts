@@ -3,7 +3,7 @@
  *
  * One pass, one row at a time. Checked are, for every record: its place, its bytes, its index
  * columns, its stream version, its time, its leaf; for every 256 records their stored subtree; for
- * every event its type, its stream and its cause; for every command its record and answer; for
+ * every event its type, its stream and its cause; for every command its record, its answer and its entry in the index; for
  * every job the transition table; for every transaction its convergence; and every snapshot.
  *
  * What cannot be proved from a log alone: that nothing was cut off its end, and that nobody wrote
@@ -17,6 +17,7 @@ import type { EventReader } from "../log/store.ts";
 import { type Fault, Faults } from "./faults.ts";
 import { jobSnapshotName } from "./job_states.ts";
 import type { TreeHead } from "./proofs.ts";
+import { CommandIndexCheck } from "./verify_command_index.ts";
 import { CommandCheck, type CommandCounts } from "./verify_commands.ts";
 import { JobCheck, type JobCounts } from "./verify_jobs.ts";
 import { RowCheck, type RowCounts } from "./verify_rows.ts";
@@ -94,6 +95,7 @@ class Verification {
   readonly #commands: CommandCheck;
   readonly #jobs: JobCheck;
   readonly #snapshots: SnapshotCheck;
+  readonly #index: CommandIndexCheck;
   #size = 0;
   #headFound: "none" | "matches" | "differs" = "none";
 
@@ -106,6 +108,7 @@ class Verification {
     this.#commands = new CommandCheck(faults);
     this.#jobs = new JobCheck(faults);
     this.#snapshots = new SnapshotCheck(reader, faults);
+    this.#index = new CommandIndexCheck(reader, faults);
   }
 
   async run(): Promise<VerifyReport> {
@@ -134,6 +137,7 @@ class Verification {
   /** Returns true if snapshots have to be looked at. */
   #checkEvent(event: RecordedEvent): boolean {
     this.#commands.checkCause(event);
+    this.#index.note(event);
     if (!isJobEvent(event)) {
       if (this.#options.types?.[event.type] !== event.schema) {
         const what = "its event type";
@@ -165,6 +169,7 @@ class Verification {
     await rows.checkSubtrees();
     const now = (await this.#reader.end()).position;
     if (now === this.#size) await rows.checkBeyond();
+    await this.#index.finish();
     this.#commands.finish((stream) => this.#jobs.isOver(stream));
     this.#jobs.finish();
     this.#snapshots.finish(now);

@@ -53,6 +53,15 @@ function toRecord(row: EventRow): StoredRecord {
   return { position, stream, version, type, time, text, leaf };
 }
 
+/** Folds can be made anew: one that is no JSON any more must not keep anybody from the log. */
+function parsed(text: string): JsonValue | undefined {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Reads a log through Kysely. */
 export class SqlReads {
   readonly #db: Kysely<LogTables>;
@@ -157,22 +166,23 @@ export class SqlReads {
     return low;
   }
 
-  /** The newest fitting snapshot. */
+  /** The newest fitting snapshot; its state is null if the stored text was damaged. */
   async snapshot(
     name: string,
     foldVersion: number,
     position: number,
   ): Promise<SnapshotRow | undefined> {
     const row = await this.#first(this.#queries.snapshot.with(name, foldVersion, position));
-    return row === undefined ? undefined : { ...row, state: JSON.parse(row.state) as JsonValue };
+    return row === undefined ? undefined : { ...row, state: parsed(row.state) ?? null };
   }
 
-  /** A projection's cursor. */
+  /** A projection's cursor; none if its stored text was damaged: a projection starts anew then. */
   async cursor(name: string): Promise<StoredCursor | undefined> {
     const row = await this.#first(this.#queries.cursor.with(name));
     if (row === undefined) return undefined;
-    const state = row.state === null ? undefined : JSON.parse(row.state) as JsonValue;
-    return { position: row.position, state };
+    if (row.state === null) return { position: row.position, state: undefined };
+    const state = parsed(row.state);
+    return state === undefined ? undefined : { position: row.position, state };
   }
 
   /** First version of a stream whose position is `position` or later; past the last if none. */
