@@ -89,12 +89,18 @@ export interface CreateDecision extends Decision {
   readonly txns: readonly { readonly txnId: string; readonly isGroup: boolean }[];
 }
 
+/** The ids that jobs hold, concluded ones that are not dismissed included. */
+export interface IdsInUse {
+  /** Whether a job holds an id. */
+  has(id: string): boolean;
+}
+
 /**
  * Checks one plan against the rules that come before a job exists.
  *
  * Order: the driver's checks; the id's presence and form; its uniqueness.
  */
-export function earlyRefusal(plan: JobPlan, idsInUse: ReadonlySet<string>): Refusal | undefined {
+export function earlyRefusal(plan: JobPlan, idsInUse: IdsInUse): Refusal | undefined {
   if (plan.refusal !== undefined) return plan.refusal;
   if (plan.id === null) return undefined;
   if (plan.id === undefined) return ID_REQUIRED;
@@ -111,15 +117,16 @@ interface Verdict {
   readonly isLate: boolean;
 }
 
-function judge(plans: readonly JobPlan[], idsInUse: ReadonlySet<string>): Verdict {
-  const ids = new Set(idsInUse);
+function judge(plans: readonly JobPlan[], idsInUse: IdsInUse): Verdict {
+  const made = new Set<string>();
+  const ids = { has: (id: string) => made.has(id) || idsInUse.has(id) };
   const created: JobPlan[] = [];
   for (const plan of plans) {
     const refusal = earlyRefusal(plan, ids);
     if (refusal !== undefined) return { created, refusal, isLate: false };
     created.push(plan);
     if (plan.speed < 0) return { created, refusal: INVALID_SPEED, isLate: true };
-    if (typeof plan.id === "string") ids.add(plan.id);
+    if (typeof plan.id === "string") made.add(plan.id);
   }
   return { created, isLate: false };
 }
@@ -133,7 +140,7 @@ function judge(plans: readonly JobPlan[], idsInUse: ReadonlySet<string>): Verdic
  */
 export function decideCreate(
   command: CreateCommand,
-  idsInUse: ReadonlySet<string>,
+  idsInUse: IdsInUse,
   position: number,
 ): CreateDecision {
   const verdict = judge(command.plans, idsInUse);

@@ -3,6 +3,8 @@
  */
 import type { FaultedCallback, JobEventData, JobState } from "../../events/job/mod.ts";
 import type { EventStore } from "../../events/log/store.ts";
+import type { JsonValue } from "../../events/log/event.ts";
+import type { DriverStep, IrreversibleAct } from "../drivers/driver.ts";
 import type { TxnEntry } from "./entry.ts";
 import type { RunnerHost } from "./host.ts";
 import type { Signal } from "../core/signals.ts";
@@ -26,19 +28,56 @@ export interface JobHostEngine {
 
 /** Makes the host of one job. */
 export function jobHost(engine: JobHostEngine, entry: TxnEntry, runId: string): RunnerHost {
-  return {
-    job: () => entry.job(runId),
-    signal: (signal) => engine.signal(entry, runId, signal),
-    writeStep: (step) => engine.writeWork(runId, "StepTaken", { ...step }),
-    writeTotal: (total) => engine.writeWork(runId, "ProgressTotalChanged", { total }),
-    writeCheckpoint: (resumeFrom) => engine.write(runId, "CheckpointTaken", { resumeFrom }),
-    writeAct(type, { kind, subject, before, after }) {
-      const data = type === "ActAnnounced" ? { kind, subject, before, after } : { kind, subject };
-      return engine.write(runId, type, data as JobEventData["ActAnnounced"]);
-    },
-    openAct: () => readOpenAct(engine.options.store, entry.job(runId)),
-    fault: (callback, error) => engine.fault(runId, callback, error),
-  };
+  return new JobHost(engine, entry, runId);
+}
+
+/** A class, because a hundred thousand jobs would else have as many copies of each function. */
+class JobHost implements RunnerHost {
+  readonly #engine: JobHostEngine;
+  readonly #entry: TxnEntry;
+  readonly #runId: string;
+
+  constructor(engine: JobHostEngine, entry: TxnEntry, runId: string) {
+    this.#engine = engine;
+    this.#entry = entry;
+    this.#runId = runId;
+  }
+
+  job(): JobState {
+    return this.#entry.job(this.#runId);
+  }
+
+  signal(signal: Signal): Promise<void> {
+    return this.#engine.signal(this.#entry, this.#runId, signal);
+  }
+
+  writeStep(step: DriverStep): Promise<void> {
+    return this.#engine.writeWork(this.#runId, "StepTaken", { ...step });
+  }
+
+  writeTotal(total: number): Promise<void> {
+    return this.#engine.writeWork(this.#runId, "ProgressTotalChanged", { total });
+  }
+
+  writeCheckpoint(resumeFrom: JsonValue): Promise<void> {
+    return this.#engine.write(this.#runId, "CheckpointTaken", { resumeFrom });
+  }
+
+  writeAct(
+    type: "ActAnnounced" | "ActConfirmed",
+    { kind, subject, before, after }: IrreversibleAct,
+  ): Promise<void> {
+    const data = type === "ActAnnounced" ? { kind, subject, before, after } : { kind, subject };
+    return this.#engine.write(this.#runId, type, data as JobEventData["ActAnnounced"]);
+  }
+
+  openAct(): Promise<{ readonly kind: string; readonly subject: string } | undefined> {
+    return readOpenAct(this.#engine.options.store, this.job());
+  }
+
+  fault(callback: FaultedCallback, error: unknown): void {
+    this.#engine.fault(this.#runId, callback, error);
+  }
 }
 
 /** State keeps the place of an announcement only; what it said stands in the log. */

@@ -24,6 +24,7 @@ import {
   runIdOfStream,
   type TxnState,
 } from "../../events/job/mod.ts";
+import type { IdsInUse } from "../core/create.ts";
 import type { DecidedEvent } from "../core/draft.ts";
 import { isFinished } from "./directory.ts";
 import { TxnEntry } from "./entry.ts";
@@ -62,15 +63,20 @@ export class Ledger {
     return [...this.#entries.values()];
   }
 
+  /** How many transactions are unfinished. */
+  get entryCount(): number {
+    return this.#entries.size;
+  }
+
   /** The durable state of all jobs of unfinished transactions, newest first. */
   jobs(): readonly JobState[] {
     const runs = [...this.#entryOfRun].reverse();
     return runs.flatMap(([runId, entry]) => memberOf(entry.durable, runId) ?? []);
   }
 
-  /** Ids that jobs hold at the head. */
-  get idsInUse(): ReadonlySet<string> {
-    return new Set(this.#runOfId.keys());
+  /** Ids that jobs hold at the head: looked up, never copied, as there may be very many. */
+  get idsInUse(): IdsInUse {
+    return this.#runOfId;
   }
 
   /** Last position of the head. */
@@ -101,15 +107,16 @@ export class Ledger {
     this.#versions.set(stream, await this.#store.prime(stream));
   }
 
-  /** Takes over an unfinished transaction of an earlier process. */
-  async adopt(txn: TxnState): Promise<TxnEntry> {
+  /**
+   * Takes over an unfinished transaction of an earlier process. The versions of its streams are in
+   * its state; the log checks them at the first commit.
+   */
+  adopt(txn: TxnState): TxnEntry {
     const entry = new TxnEntry(txn);
     this.#entries.set(txn.txnId, entry);
-    if (txn.isGroup) await this.#store.prime(`txn-${txn.txnId}`);
     for (const job of txn.jobs) {
       this.#entryOfRun.set(job.runId, entry);
       if (job.id !== null && job.status !== "null") this.#runOfId.set(job.id, job.runId);
-      await this.#store.prime(`job-${job.runId}`);
     }
     return entry;
   }

@@ -19,6 +19,9 @@ import type { Engine } from "./engine.ts";
 import type { TxnEntry } from "./entry.ts";
 import { BY_ENGINE } from "./ledger.ts";
 
+/** Transactions that are taken up before their commits are waited for. */
+const TAKEN_UP_AT_ONCE = 1_000;
+
 /**
  * Folds the log into the engine, records the opening, and takes up unfinished work.
  *
@@ -28,17 +31,27 @@ export async function recover(engine: Engine): Promise<void> {
   const { store, identity } = engine.options;
   const directory = await readDirectory(store);
   await engine.ledger.prime(ENGINE_STREAM);
-  for (const txn of directory.txns) await engine.ledger.adopt(txn);
+  for (const txn of directory.txns) engine.ledger.adopt(txn);
   const { version, runtime, pid } = identity;
   await engine.writeEngine("EngineOpened", { version, runtime, pid, isRunning: engine.isRunning });
+  let underWay: Promise<void>[] = [];
   for (const entry of engine.ledger.entries) {
     // Without running jobs, what was decided is still driven to its end: verbs wait for that.
-    if (engine.isRunning || isClosing(entry.head)) await takeUp(engine, entry);
-    else engine.goOn(entry);
+    if (engine.isRunning || isClosing(entry.head)) {
+      underWay.push((await takeUp(engine, entry)).durable);
+    } else engine.goOn(entry);
+    if (underWay.length < TAKEN_UP_AT_ONCE) continue;
+    await Promise.all(underWay);
+    underWay = [];
   }
+  await Promise.all(underWay);
 }
 
-async function takeUp(engine: Engine, entry: TxnEntry): Promise<void> {
+/** Resolves when it is decided, with a promise of its commit, which many share. */
+async function takeUp(
+  engine: Engine,
+  entry: TxnEntry,
+): Promise<{ readonly durable: Promise<void> }> {
   const failures = new Map<string, JobError>();
   for (const job of entry.head.jobs) {
     const isLive = engine.isRunning && job.isStarted && job.isResumable &&
@@ -48,7 +61,10 @@ async function takeUp(engine: Engine, entry: TxnEntry): Promise<void> {
   const cannot = (job: JobState) => failures.get(job.runId);
   const decision = decideRecovery(entry.head, cannot, engine.ledger.position);
   if (decision.events.length === 0) engine.goOn(entry);
-  else await engine.ledger.append(decision.events, BY_ENGINE);
+  const durable = engine.ledger.append(decision.events, BY_ENGINE);
+  // Whoever waits for all of them hears of a failure; until then it is no unhandled one.
+  durable.catch(() => {});
+  return { durable };
 }
 
 async function open(

@@ -1,6 +1,7 @@
 /**
  * Keeps snapshots while the engine runs: of a job every 1,000 events of its stream, of all
- * unfinished transactions every 50,000 events of the log and at a clean close.
+ * unfinished transactions every 50,000 events of the log (less often while there are more than
+ * 12,500 of them) and at a clean close.
  *
  * A snapshot saves time and nothing else: one that cannot be kept is not missed, so that a full
  * disk meets the log's own commits and their reserve first.
@@ -14,8 +15,14 @@ import { ENGINE_SNAPSHOT, isJobSnapshotDue, jobSnapshotRow } from "../../events/
 import { isFinished, snapshotState } from "./directory.ts";
 import type { Ledger } from "./ledger.ts";
 
-/** Events of the log between two snapshots of all unfinished transactions. */
+/** Events of the log between two snapshots of all unfinished transactions, at least. */
 export const ENGINE_SNAPSHOT_EVERY = 50_000;
+
+/**
+ * Events between two of them for each transaction that is in one: a hundred thousand take 80 MiB
+ * and a second, so that snapshots would else outgrow the log that they make shorter to read.
+ */
+export const ENGINE_SNAPSHOT_EVENTS_EACH = 4;
 
 /** Keeps snapshots of one engine. */
 export class Snapshots {
@@ -39,7 +46,8 @@ export class Snapshots {
   onDurable(before: JobState, after: JobState): void {
     if (isJobSnapshotDue(before.version, after.version)) this.#keep(jobSnapshotRow(after));
     this.#lastPosition ??= after.position;
-    if (after.position - this.#lastPosition >= this.#every) {
+    const least = ENGINE_SNAPSHOT_EVENTS_EACH * this.#ledger.entryCount;
+    if (after.position - this.#lastPosition >= Math.max(this.#every, least)) {
       this.#keep(this.#engineRow(after.position));
     }
   }

@@ -85,12 +85,3 @@ export function optionsOf<Name extends string>(
     string
   >;
 }
-
-/** The garbage collector, if the runtime was asked to hand it out. */
-export function collector(): (() => void) | undefined {
-  const { gc, Bun } = globalThis as {
-    readonly gc?: () => void;
-    readonly Bun?: { gc(isSync: boolean): void };
-  };
-  return gc ?? (Bun === undefined ? undefined : () => Bun.gc(true));
-}

@@ -14,6 +14,7 @@ import { runChild } from "./child.ts";
 
 const DENO_FLAGS = [
   "run",
+  "--v8-flags=--expose-gc",
   "--allow-read",
   "--allow-write",
   "--allow-env",
