@@ -3,12 +3,15 @@
  */
 import { JoblogError } from "../service.ts";
 
+/** What helps whoever wrote a command that cannot be understood. */
+export const HELP_HINT = 'Put "--help" behind the command to see what it takes.';
+
 /** The error for an argument that cannot be understood. */
 export function usageError(name: string, fault: string, actual: string): JoblogError<"usage"> {
   return new JoblogError("usage", `Cannot use ${name} "${actual}": it ${fault}`, {
     subject: name,
     actual,
-    hint: 'Ask with "joblog help", or "joblog help COMMAND".',
+    hint: HELP_HINT,
   });
 }
 
@@ -46,4 +49,15 @@ export function countOf(name: string, text: string, max = Number.MAX_SAFE_INTEGE
   if (Number.isSafeInteger(count) && count <= max) return count;
   const most = max === Number.MAX_SAFE_INTEGER ? "0 or more" : `0 to ${max}`;
   throw usageError(name, `is no whole number of ${most}`, text);
+}
+
+/**
+ * The id of a job, as far as a path of the writer's socket can name it. What is no id otherwise is
+ * for the job layer to refuse.
+ *
+ * @throws {JoblogError} code "usage"
+ */
+export function idOf(text: string): string {
+  if (!/^\.{0,2}$/.test(text)) return text;
+  throw usageError("id", "names no job", text);
 }

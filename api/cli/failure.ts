@@ -3,6 +3,7 @@
  * and its exit status from the one table.
  */
 import { ERROR_TABLE, type ErrorReport, EXIT, isErrorCode, reportOf } from "../errors.ts";
+import { HELP_HINT } from "./arguments.ts";
 import type { Terminal } from "./host.ts";
 
 /** Writes an error and returns the exit status. */
@@ -22,6 +23,8 @@ export function reportFailure(terminal: Terminal, thrown: unknown, json: boolean
 /** On the command line the user and the program are one: a fault is told as it is. */
 function readable(thrown: unknown): ErrorReport {
   const report = reportOf(thrown);
+  // The contract of the HTTP front is nothing that this user has.
+  if (report.code === "invalidRequest") return { ...report, hint: HELP_HINT };
   if (report.code !== "internal") return report;
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   const code = (thrown as { readonly code?: unknown } | null)?.code;

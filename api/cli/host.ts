@@ -48,6 +48,8 @@ export interface Terminal {
   err(text: string): void;
   /** Where progress bars are drawn; undefined when that is no terminal. */
   readonly bars: NodeJS.WriteStream | undefined;
+  /** How the user calls this program. */
+  readonly program: string;
   /** Environment variables. */
   readonly environment: { readonly [name: string]: string | undefined };
   /** Who sits there, for the record. */

@@ -2,6 +2,8 @@
  * One run of the program: the world, the options that all commands have, and how results are told.
  */
 import type { Service } from "../service.ts";
+import { usageError } from "./arguments.ts";
+import { shellWord } from "./call.ts";
 import type { Host } from "./host.ts";
 import { withConnection } from "./connection.ts";
 import type { Connection } from "./connection.ts";
@@ -29,7 +31,8 @@ export class Invocation {
   /** @param options of the command and of the program */
   constructor(host: Host, options: GlobalOptions) {
     this.host = host;
-    this.log = options.log ?? host.terminal.environment["JOBLOG_LOG"] ?? DEFAULT_LOG;
+    this.log = options.log ?? (host.terminal.environment["JOBLOG_LOG"] || DEFAULT_LOG);
+    if (this.log === "") throw usageError("log", "names no file", "");
     this.json = options.json === true;
   }
 
@@ -41,6 +44,11 @@ export class Invocation {
   /** Tells something that is no result. */
   note(text: string): void {
     this.host.terminal.err(`${text}\n`);
+  }
+
+  /** A command on the same log, as the user can type it. */
+  callOf(command: string): string {
+    return `${this.host.terminal.program} --log ${shellWord(this.log)} ${command}`;
   }
 
   /** Asks the log, without writing. */

@@ -10,6 +10,7 @@ import { openSqliteLog, writerIsAlive } from "../../events/store/sqlite/mod.ts";
 import { openJoblog } from "../../mod.ts";
 import { findAddress, serveSocket, serveTcp } from "../serve/mod.ts";
 import { Service } from "../service.ts";
+import { howToCall } from "./call.ts";
 import type { Host, Logs, OpenedLog, Terminal } from "./host.ts";
 import { runCli } from "./program.ts";
 
@@ -67,6 +68,7 @@ const terminal: Terminal = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   bars: process.stderr.isTTY ? process.stderr : undefined,
+  program: howToCall(process.versions, process.env),
   environment: process.env,
   user: user(),
   onInterrupt,

@@ -8,7 +8,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { EXPLAINED_FIELDS, type VerbName, VERBS } from "../contract.ts";
 import { EXIT } from "../errors.ts";
 import { JoblogError } from "../service.ts";
-import { bytesOf, countOf } from "./arguments.ts";
+import { bytesOf, countOf, HELP_HINT, usageError } from "./arguments.ts";
 import { type EventsOptions, showEvents } from "./events.ts";
 import { reportFailure } from "./failure.ts";
 import type { Host } from "./host.ts";
@@ -102,10 +102,12 @@ class Program {
       "Run a job, here or in the process that writes the log",
     )
       .option("--resume", "go on with the jobs that an earlier process left");
-    this.#on(run, (invocation, _operands, options: { readonly resume?: boolean }) => {
+    run.argument("[kind]", "kind of the job").usage("[options] [kind]");
+    this.#on(run, (invocation, [kind], options: { readonly resume?: boolean }) => {
+      if (kind !== undefined) throw usageError("kind of job", 'is not "backup"', kind);
       if (options.resume === true) return resumeJobs(invocation);
       throw new JoblogError("usage", "Cannot run: no kind of job is named", {
-        hint: "Name one, as in: joblog run backup --source A --target B; or use --resume.",
+        hint: "Name one, as in: run backup --source A --target B; or use --resume.",
       });
     });
     const backup = this.#command(run, "backup", "Copy a raw disk image to another file")
@@ -224,6 +226,15 @@ function hexOf(text: string): string {
   throw new Error(`Cannot use root "${text}": it is no 64 hex digits`);
 }
 
+/** What `help` asks for: the program, a command, or a command of a command. */
+function commandOf(root: Command, names: readonly string[]): Command {
+  return names.reduce((parent, name) => {
+    const found = parent.commands.find((command) => command.name() === name);
+    if (found === undefined) throw usageError("command", "is not known", name);
+    return found;
+  }, root);
+}
+
 const SHOWN = new Set([
   "commander.help",
   "commander.helpDisplayed",
@@ -231,9 +242,11 @@ const SHOWN = new Set([
 ]);
 
 function usageOf(error: CommanderError): JoblogError<"usage"> {
-  const text = error.message.replace(/^error: /, "").split("\n")[0]!.replace(/\.$/, "");
+  const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
+  const text = first!.replace(/\.$/, "");
+  const guess = /\(Did you mean .*\?\)/.exec(rest.join(" "))?.[0].slice(1, -1);
   return new JoblogError("usage", `Cannot understand the command line: ${text}`, {
-    hint: 'Ask with "joblog help", or "joblog help COMMAND".',
+    hint: guess === undefined ? HELP_HINT : `${guess} ${HELP_HINT}`,
   });
 }
 
@@ -250,6 +263,11 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
     if (args.length === 0) {
       host.terminal.err(program.root.helpInformation());
       return EXIT.usage;
+    }
+    const [first, ...names] = args.filter((word) => word !== "--json");
+    if (first === "help") {
+      commandOf(program.root, names).outputHelp();
+      return EXIT.ok;
     }
     await program.root.parseAsync(args, { from: "user" });
     return program.code;

@@ -23,6 +23,9 @@ function writerText(writer: WriterViewValue): string {
   return `process${pid}${since}${writer.isRunning ? ", running jobs" : ", taking verbs only"}`;
 }
 
+/** At a past moment the process of today says nothing about a status: it is shown bare. */
+const THEN: WriterViewValue = { isAlive: true, isRunning: true, since: null, pid: null };
+
 /** A list of jobs as a table. */
 export function jobsTable(jobs: readonly JobViewValue[], writer: WriterViewValue): string {
   if (jobs.length === 0) return "no jobs\n";
@@ -38,8 +41,10 @@ export function jobsTable(jobs: readonly JobViewValue[], writer: WriterViewValue
   );
 }
 
-function jobFacts(job: JobViewValue, writer: WriterViewValue): string {
+/** @param now who writes now; undefined = a past moment, of which it says nothing */
+function jobFacts(job: JobViewValue, now: WriterViewValue | undefined): string {
   const { checkpoint, error } = job;
+  const writer = now ?? THEN;
   return facts([
     ["id", job.id ?? "(internal)"],
     ["type", job.type],
@@ -59,7 +64,7 @@ function jobFacts(job: JobViewValue, writer: WriterViewValue): string {
     ["steps", String(job.stepCount)],
     ["parameters", JSON.stringify(job.parameters)],
     ["position", String(job.position)],
-    ["writer", writerText(writer)],
+    ...(now === undefined ? [] : [["writer", writerText(now)] as const]),
   ]);
 }
 
@@ -81,7 +86,7 @@ export async function showJob(
 ): Promise<number> {
   const { at } = options;
   const reply = await invocation.ask((service) => service.job(id, at === undefined ? {} : { at }));
-  invocation.tell(reply, () => jobFacts(reply.job, reply.writer));
+  invocation.tell(reply, () => jobFacts(reply.job, at === undefined ? reply.writer : undefined));
   return EXIT.ok;
 }
 
@@ -89,9 +94,7 @@ export async function showJob(
 export async function showMoment(invocation: Invocation, at: string): Promise<number> {
   const reply = await invocation.ask((service) => service.jobs({ at, all: true }));
   invocation.tell(reply, () => {
-    // At a past moment the process of today says nothing about a status.
-    const then = { ...reply.writer, isAlive: true, isRunning: true };
-    return `position ${reply.position}\n${jobsTable(reply.jobs, then)}`;
+    return `position ${reply.position}\n${jobsTable(reply.jobs, THEN)}`;
   });
   return EXIT.ok;
 }

@@ -67,13 +67,13 @@ async function freeId(connection: Connection, type: string): Promise<string> {
   return `${type}${number}`;
 }
 
-function parkedText(jobs: readonly JobViewValue[], log: string): string {
+function parkedText(jobs: readonly JobViewValue[], resume: string): string {
   const lines = jobs.filter((job) => job.outcome === null).map((job) =>
     job.isResumable
       ? `${job.id} is parked at ${progressText(job.progress)}`
       : `${job.id} is cancelled: it cannot go on in another process`
   );
-  return [...lines, `go on with: joblog --log ${log} run --resume   (or: serve)`].join("\n");
+  return [...lines, `go on with: ${resume}`].join("\n");
 }
 
 function ended(
@@ -85,7 +85,7 @@ function ended(
   if (isInterrupted && !isOver) {
     invocation.note(
       isOwn
-        ? parkedText(jobs, invocation.log)
+        ? parkedText(jobs, invocation.callOf("run --resume"))
         : "no longer watched: the job goes on in the process that writes the log",
     );
     return EXIT.interrupted;

@@ -3,6 +3,7 @@
  */
 import type { VerbName } from "../contract.ts";
 import { EXIT } from "../errors.ts";
+import { idOf } from "./arguments.ts";
 import type { Invocation } from "./invocation.ts";
 import { statusText } from "./text.ts";
 
@@ -14,7 +15,7 @@ export async function sendVerb(
   body: object,
 ): Promise<number> {
   const reply = await invocation.command(false, async ({ commands, isOwn }) => {
-    const { writer, ...rest } = await commands.verb(id, verb, body);
+    const { writer, ...rest } = await commands.verb(idOf(id), verb, body);
     // This process only held the log for the verb: nobody stands behind the job afterwards.
     return { ...rest, writer: isOwn ? { ...writer, isAlive: false, isRunning: false } : writer };
   });

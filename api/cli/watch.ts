@@ -25,28 +25,27 @@ function isOver(job: JobViewValue): boolean {
   return OVER.has(job.status);
 }
 
-function hintFor(job: JobViewValue, log: string): string | undefined {
-  const command = (verb: string) => `joblog --log ${log} ${verb} ${job.id}`;
+function hintFor(job: JobViewValue, invocation: Invocation): string | undefined {
+  const command = (verb: string) => invocation.callOf(`${verb} ${job.id}`);
   if (job.status === "pending" && !job.autoFinalize) {
     return `${job.id} waits to be finalized: ${command("finalize")}`;
   }
   if (job.isUserPaused && (job.status === "paused" || job.status === "standby")) {
-    const why = job.ioStatus === "ok" ? "" : ` by an error (${job.ioStatus})`;
-    return `${job.id} is paused${why}: ${command("resume")}`;
+    return `go on with: ${command("resume")}`;
   }
   return undefined;
 }
 
 class Watch {
   readonly #connection: Connection;
-  readonly #log: string;
+  readonly #invocation: Invocation;
   readonly #progress: Progress;
   readonly #hinted = new Map<string, string>();
-  readonly #seen = new Set<string>();
+  readonly #going = new Set<string>();
 
-  constructor(connection: Connection, log: string, progress: Progress) {
+  constructor(connection: Connection, invocation: Invocation, progress: Progress) {
     this.#connection = connection;
-    this.#log = log;
+    this.#invocation = invocation;
     this.#progress = progress;
   }
 
@@ -55,40 +54,46 @@ class Watch {
     const { service, isOwn } = this.#connection;
     const replies = await Promise.all(runIds.map((runId) => service.job(runId)));
     const asked = replies.map(({ job }) => job);
-    for (const job of asked) this.#seen.add(job.runId);
     const others = isOwn ? await this.#others(runIds) : [];
     const jobs = [...asked, ...others];
     this.#progress.show(jobs);
-    for (const job of jobs) this.#hint(job);
+    for (const job of jobs) await this.#hint(job);
     if (!isOwn && asked.some((job) => !isOver(job)) && !replies[0]!.writer.isAlive) {
       throw new JoblogError("writerUnreachable", "Cannot watch on: the writer of the log is gone", {
-        hint: `Go on with: joblog --log ${this.#log} run --resume`,
+        hint: `Go on with: ${this.#invocation.callOf("run --resume")}`,
       });
     }
     return signal.aborted || jobs.every(isOver) ? asked : undefined;
   }
 
-  /** Jobs that this process runs beside those that were asked for, also their last moment. */
+  /**
+   * Jobs that this process runs beside those that were asked for. Once seen, a job is shown to its
+   * end, also when it is off the list by then.
+   */
   async #others(asked: readonly string[]): Promise<readonly JobViewValue[]> {
-    const { jobs } = await this.#connection.service.jobs();
-    return jobs.filter((job) =>
-      !asked.includes(job.runId) && job.status !== "created" &&
-      (!isOver(job) || this.#seen.has(job.runId))
-    ).map((job) => {
-      this.#seen.add(job.runId);
-      return job;
-    });
+    const { service } = this.#connection;
+    const { jobs } = await service.jobs();
+    for (const job of jobs) {
+      if (asked.includes(job.runId) || job.status === "created" || isOver(job)) continue;
+      this.#going.add(job.runId);
+    }
+    const going = [...this.#going];
+    const shown = await Promise.all(going.map(async (runId) => (await service.job(runId)).job));
+    for (const job of shown) if (isOver(job)) this.#going.delete(job.runId);
+    return shown;
   }
 
-  #hint(job: JobViewValue): void {
-    const hint = hintFor(job, this.#log);
+  async #hint(job: JobViewValue): Promise<void> {
+    const hint = hintFor(job, this.#invocation);
     const last = this.#hinted.get(job.runId);
     if (hint === undefined || hint === last) {
       if (hint === undefined) this.#hinted.delete(job.runId);
       return;
     }
     this.#hinted.set(job.runId, hint);
-    this.#progress.say(hint);
+    if (job.status === "pending") return this.#progress.say(hint);
+    const { text } = await this.#connection.service.why(job.runId, "pause");
+    this.#progress.say(`${job.id} is paused: ${text}\n${hint}`);
   }
 }
 
@@ -122,7 +127,7 @@ export async function watch(
   const { terminal } = invocation.host;
   const stream = invocation.json ? undefined : terminal.bars;
   const progress = progressOn(stream, (line) => invocation.note(line));
-  const view = new Watch(connection, invocation.log, progress);
+  const view = new Watch(connection, invocation, progress);
   try {
     for (;;) {
       const jobs = await view.look(runIds, signal);
@@ -130,7 +135,7 @@ export async function watch(
       const { isHealthy } = await connection.service.health();
       if (!isHealthy) {
         throw new JoblogError("commitFailed", "Cannot go on: the log could not be written", {
-          hint: "Make room or mend the disk, then go on with: joblog run --resume",
+          hint: `Make room or mend the disk, then go on with: ${invocation.callOf("run --resume")}`,
         });
       }
       await pause(LOOK_MS, signal);

@@ -63,7 +63,14 @@ describe("joblog bad input", () => {
     await usage("serve", "--port", "70000");
     assertEquals((await refused("replay", "--at", "yesterday")).slice(0, 2), [2, "invalidRequest"]);
     assertEquals((await refused("why", "backup0", "weather")).slice(0, 2), [2, "invalidRequest"]);
+    await usage("run", "mirror");
+    await usage("help", "explode");
+    for (const id of ["", ".", ".."]) await usage("pause", id);
+    await usage("--log", "", "jobs");
     assertEquals((await at.run()).status, 2);
+    assert((await at.run("pase", "a")).err.includes("\nhint: Did you mean pause? "));
+    const wrongMoment = await at.run("replay", "--at", "yesterday");
+    assert(!wrongMoment.err.includes("openapi"), wrongMoment.err);
     const plain = await at.run("pause");
     assert(plain.err.startsWith("joblog: "), plain.err);
     assert(plain.err.includes("\nhint: "), plain.err);
@@ -76,6 +83,8 @@ describe("joblog bad input", () => {
     assertEquals((await refused("replay", "--at", "999999")).slice(0, 2), [4, "unknownPosition"]);
     const help = await at.run("help");
     assertEquals([help.status, help.out.includes("set-speed")], [0, true]);
+    const helpOfRun = await at.run("help", "run", "backup");
+    assertEquals([helpOfRun.status, helpOfRun.out.includes("--max-workers")], [0, true]);
   });
 
   it("ends with 5 for a log that is none, and makes none for a verb", async () => {

@@ -58,6 +58,7 @@ describe("joblog run", () => {
     await until("paused");
     const { job, writer } = await at.json("job", "b0");
     assertEquals([writer.isRunning, job.verbs.includes("resume")], [true, true]);
+    await run.until("b0 is paused: a pause was asked for, because ");
     assertEquals((await at.run("pause", "b0")).status, 3);
     assertEquals((await at.run("finalize", "b0")).status, 3);
     await at.json("resume", "b0");
@@ -75,11 +76,12 @@ describe("joblog run", () => {
     const first = slowBackup();
     await first.until("b0: running");
     const files = ["--source", "a.raw", "--target", "c.raw"];
-    const second = await at.run("run", "backup", "--id", "b1", ...files);
+    const second = await at.run("run", "backup", "--id", "b1", "--speed", "4M", ...files);
     assertEquals(second.status, 0);
     assert(sameBytes("a.raw", "c.raw"));
     const { job } = await at.json("job", "b0");
     assertEquals(job.status, "running");
+    await first.until("b1: completed, 100.0 %");
     await at.json("set-speed", "b0", "0");
     assertEquals((await first.ended).status, 0);
   });
@@ -138,6 +140,8 @@ describe("joblog run", () => {
     assertEquals((await run.ended).status, 0);
     assertEquals((await at.json("job", "b0")).job.status, "concluded");
     assertEquals((await at.json("job", "b0", "--at", `${position}`)).job.status, "paused");
+    const then = await at.run("job", "b0", "--at", `${position}`);
+    assert(/^status +paused$/m.test(then.out) && !/^writer/m.test(then.out), then.out);
     const replayed = await at.json("replay", "--at", `${position}`);
     assertEquals([replayed.position, replayed.jobs[0].status], [position, "paused"]);
     const timeline = await at.run("timeline", "b0");
