@@ -51,7 +51,7 @@ async function killOne(
   const script = spawnRuntime(pathOf("child.ts"), [folder, String(round), String(seed)]);
   // Half of the kills fall a while after the start, the others after so much was told.
   const isTimed = random() < 0.5;
-  const linesMax = isTimed ? Infinity : 1 + Math.floor(random() ** 2 * 400);
+  const linesMax = isTimed ? Infinity : 1 + Math.floor(random() ** 2 * 150);
   const afterMs = isTimed ? 100 + random() * 1_500 : 20_000;
   const timer = setTimeout(() => void script.kill(), afterMs);
   const lines: string[] = [];
