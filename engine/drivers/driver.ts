@@ -145,12 +145,23 @@ export interface DriverContext extends ClosingContext {
   ready(): Promise<void>;
 }
 
+/** How a job uses something that other jobs may want too. */
+export type Use = "read" | "write";
+
 /** What `open` gets. */
 export interface OpenContext {
   /** True when the job was created by an earlier process and its target may be half written. */
   readonly isRecovery: boolean;
   /** Folder against which relative file names resolve: absolute. */
   readonly baseFolder: string;
+  /**
+   * Claims something outside of the log for this job: one job writes it, or any number read it.
+   * Absent = there are no other jobs.
+   *
+   * @param subject what tells it from all others, such as the device and inode of a file
+   * @returns gives it back, and is safe to call twice; undefined when another job has claimed it
+   */
+  claim?(subject: string, use: Use): Promise<(() => void) | undefined>;
 }
 
 /** One job's life in its driver's hands. Callbacks of one job never overlap but where said. */

@@ -8,7 +8,8 @@ import {
   jobErrorOf,
   type JobState,
 } from "../../events/job/mod.ts";
-import type { Driver, DriverJob } from "../drivers/driver.ts";
+import type { Driver, DriverJob, OpenContext, Use } from "../drivers/driver.ts";
+import { Claims } from "./claims.ts";
 import type { LiveDriver } from "./entry.ts";
 
 /** What the opening of drivers needs. */
@@ -36,6 +37,8 @@ export interface OpenedJob {
 /** Opens and closes drivers. */
 export class Drivers {
   readonly #place: DriverPlace;
+  readonly #claims = new Claims();
+  readonly #closings = new Set<Promise<void>>();
 
   /** @param place kinds of jobs and the base folder */
   constructor(place: DriverPlace) {
@@ -73,7 +76,13 @@ export class Drivers {
     const driver = live?.driver;
     if (live === undefined || driver === undefined) return;
     delete live.driver;
-    await driver.close?.();
+    const closing = Promise.resolve(driver.close?.());
+    this.#closings.add(closing);
+    try {
+      await closing;
+    } finally {
+      this.#closings.delete(closing);
+    }
   }
 
   /** Any thrown value as an error with an errno. */
@@ -81,7 +90,16 @@ export class Drivers {
     return jobErrorOf(thrown);
   }
 
-  #context(isRecovery: boolean) {
-    return { isRecovery, baseFolder: this.#place.baseFolder };
+  /** A job that has concluded may still be closing its files: that is waited for. */
+  async #claim(subject: string, use: Use): Promise<(() => void) | undefined> {
+    const release = this.#claims.claim(subject, use);
+    if (release !== undefined || this.#closings.size === 0) return release;
+    await Promise.allSettled(this.#closings);
+    return this.#claims.claim(subject, use);
+  }
+
+  #context(isRecovery: boolean): OpenContext {
+    const { baseFolder } = this.#place;
+    return { isRecovery, baseFolder, claim: (subject, use) => this.#claim(subject, use) };
   }
 }

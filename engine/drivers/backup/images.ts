@@ -6,9 +6,10 @@
  */
 
 import { JoblogError } from "../../../events/log/errors.ts";
+import { BlockError } from "../../block/errors.ts";
 import { FileNode } from "../../block/file_node.ts";
 import type { BlockNode } from "../../block/node.ts";
-import type { OpenContext } from "../driver.ts";
+import type { OpenContext, Use } from "../driver.ts";
 import type { BackupParameters } from "./parameters.ts";
 
 /** An opened target. */
@@ -51,6 +52,8 @@ export interface BackupImages {
   readonly source: BlockNode;
   /** What it is copied to. */
   readonly target: OpenedTarget;
+  /** Lets other jobs use both. Safe to call twice. */
+  release(): void;
 }
 
 /** Sizes that differ. Source: QEMU 7.2 blockdev.c, the text of a refused backup. */
@@ -86,10 +89,45 @@ function checkTarget(
   });
 }
 
+/** Source: QEMU 7.2 block.c bdrv_op_is_blocked, the text of a node that another job uses. */
+async function claimImage(
+  context: OpenContext,
+  node: BlockNode,
+  use: Use,
+): Promise<() => void> {
+  if (context.claim === undefined) return () => {};
+  const release = await context.claim(node.identity, use);
+  if (release !== undefined) return release;
+  throw new BlockError(
+    "EBUSY",
+    `Node '${node.name}' is busy: block device is in use by another job`,
+    { operation: "open", subject: node.name, hint: "Wait for the other job, or end it." },
+  );
+}
+
+async function claimBoth(
+  context: OpenContext,
+  source: BlockNode,
+  target: BlockNode,
+): Promise<() => void> {
+  const releaseSource = await claimImage(context, source, "read");
+  try {
+    const releaseTarget = await claimImage(context, target, "write");
+    return () => {
+      releaseSource();
+      releaseTarget();
+    };
+  } catch (error) {
+    releaseSource();
+    throw error;
+  }
+}
+
 /**
  * Opens both images and checks that they may be a source and a target.
  *
- * @throws {BlockError} with the errno when one cannot be opened
+ * @throws {BlockError} with the errno when one cannot be opened; EBUSY when another job of this
+ * engine writes one of them, or reads the target
  * @throws {JoblogError} code "invalidParameter" when both are the same, the target is not empty
  * and the mode does not say that it may be, or the sizes differ
  */
@@ -105,7 +143,7 @@ export async function openImages(
     const mayCreate = parameters.mode !== "existing";
     target = await opener.openTarget(parameters.target, baseFolder, mayCreate);
     checkTarget(source, target, parameters.mode, isRecovery);
-    return { source, target };
+    return { source, target, release: await claimBoth(context, source, target.node) };
   } catch (error) {
     await target?.removeCreated();
     await target?.node.close();

@@ -86,6 +86,7 @@ export class BackupJob implements DriverJob {
       if (!this.#hasRun) await target.removeCreated();
     } finally {
       await Promise.all([source.close(), target.node.close()]);
+      this.#images.release();
     }
   }
 

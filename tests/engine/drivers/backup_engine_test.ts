@@ -96,4 +96,27 @@ describe("backup in the engine", () => {
     await assertRejects(act, Error, "Source and target cannot be the same");
     assertEquals(joblog.jobs().length, 0);
   });
+
+  it("refuses a target that another job uses, until that one is over", async () => {
+    bed.folder.sparse("other.raw", 24 * MIB + 7, [[0, MIB]]);
+    const start = (id: string, parameters: { source: string; target: string; mode?: string }) =>
+      joblog.start({ type: "backup", id, speed: MIB, parameters });
+    const busy = async (act: () => Promise<unknown>) =>
+      assert(/^Node '.*' is busy: /.test((await assertRejects(act, Error)).message));
+    const both = { source: "source.raw", target: "both.raw" };
+    const pair = ["a", "b"].map((id) => ({ type: "backup", id, parameters: both }));
+    await busy(() => joblog.transaction(pair, { completionMode: "grouped" }));
+    const job = await start("a", PARAMETERS);
+    await job.until(({ progress }) => progress.current > 0);
+    await busy(() => start("b", { source: "other.raw", target: "target.raw", mode: "existing" }));
+    await busy(() => start("b", { source: "other.raw", target: "source.raw", mode: "existing" }));
+    await busy(() => start("b", { source: "target.raw", target: "copy.raw" }));
+    const reader = await start("b", { source: "source.raw", target: "copy.raw" });
+    await Promise.all([reader.cancel(), job.cancel()]);
+    await Promise.all([reader.done, job.done]);
+    const back = { source: "target.raw", target: "source.raw", mode: "existing" };
+    const restore = await start("b", back);
+    await joblog.verb("b", "set-speed", { speed: 0 });
+    assertEquals((await restore.done).ret, 0);
+  });
 });
