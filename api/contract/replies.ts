@@ -9,7 +9,7 @@ export const WriterView = z.object({
   isAlive: z.boolean().describe("True if a live process holds the log for writing"),
   isRunning: z.boolean().describe("True if that process runs jobs; false: it takes verbs only"),
   since: instant.nullable().describe(
-    "Alive: since it opened the log. Not alive: since when none does. null: there never was one",
+    "Alive: since it opened the log. Not alive: since when none runs jobs. null: none ever did",
   ),
   pid: wholeNumber.nullable().describe("Process id of the newest writer"),
 }).meta({ id: "WriterView", description: "The process that writes the log" });

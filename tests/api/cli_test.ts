@@ -96,8 +96,10 @@ describe("joblog run", () => {
     assert(err.includes("run --resume"), err);
     const { out } = await at.run("jobs");
     assert(out.includes("running (no process runs this job since 20"), out);
+    const { writer: before } = await at.json("jobs");
     const { job, writer } = await at.json("set-speed", "b0", "0");
     assertEquals([job.status, job.speed, writer.isAlive], ["running", 0, false]);
+    assertEquals((await at.json("jobs")).writer.since, before.since);
     const resumed = await at.run("run", "--resume");
     assertEquals([resumed.status, sameBytes("a.raw", "b.raw")], [0, true]);
     assertEquals((await at.run("run", "--resume")).err, "nothing to go on with\n");
@@ -111,6 +113,7 @@ describe("joblog run", () => {
     const { writer } = await at.json("job", "b0");
     assertEquals([writer.isAlive, writer.since > 0], [false, true]);
     assertEquals((await at.run("pause", "b0")).status, 0);
+    assertEquals((await at.json("job", "b0")).writer.since, writer.since);
     assertEquals((await at.run("resume", "b0")).status, 0);
     assertEquals((await at.run("set-speed", "b0", "0")).status, 0);
     assertEquals((await at.run("verify")).status, 0);

@@ -139,7 +139,7 @@ describe("createApp() bad input", () => {
     assertEquals((await problem(toy, "POST", "/v1/jobs", {}, key))[2], "Idempotency-Key");
   });
 
-  it("stops floods before the door, says when to come back, and counts them on record", async () => {
+  it("stops floods before the door, says when to come back, and counts them", async () => {
     await toy.close();
     let now = 0;
     const timers: (() => void)[] = [];
