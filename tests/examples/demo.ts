@@ -2,17 +2,18 @@
  * The demo: a disk image is backed up twice by one transaction, live; then the same run is rebuilt
  * from its log, verified, and looked at in the middle.
  *
- * Usage: demo.ts [--image PATH]. Exit status 0 only if everything held.
+ * Usage: demo.ts [--image PATH]. Exit status 0 only if everything held, 2 if it cannot begin.
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { at, verify } from "../../events/replay/mod.ts";
 import { readTimeline, timelineLines } from "../../events/views/mod.ts";
-import { type EventReader } from "../../events/log/mod.ts";
+import type { EventReader } from "../../events/log/mod.ts";
+import { howToCall } from "../../api/cli/call.ts";
 import { type Job, type Joblog, type JobState, openJoblog } from "../../mod.ts";
 import { firstDifference, makeImage, sizesOf } from "./demo/image.ts";
+import { chooseImage, Unusable } from "./demo/choice.ts";
 import { Screen } from "./demo/screen.ts";
 
 const MIB = 2 ** 20;
@@ -34,10 +35,10 @@ function sized(bytes: number): string {
 
 /** Starts clean: what an earlier demo left would only stand in the way. */
 async function prepare(): Promise<string> {
-  const { values } = parseArgs({ options: { image: { type: "string" } } });
+  const chosen = await chooseImage(process.argv.slice(2), FOLDER);
   await rm(FOLDER, { recursive: true, force: true });
   await mkdir(FOLDER, { recursive: true });
-  if (values.image !== undefined) return resolve(values.image);
+  if (chosen !== undefined) return chosen;
   const image = join(FOLDER, "disk.raw");
   await makeImage(image);
   return image;
@@ -165,11 +166,17 @@ async function main(): Promise<void> {
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   screen.heading(failures.length === 0 ? `All of it held, in ${seconds} s` : "Something failed");
   const log = relative(".", LOG);
-  const task = process.versions["bun"] === undefined ? "deno task joblog" : "bun run joblog";
+  const task = howToCall(process.versions, process.env);
   screen.line(`  Look further: ${task} --log ${log} timeline copy-b`);
   screen.line(`                ${task} --log ${log} events`);
   screen.line(`                ${task} --log ${log} replay --at 20`);
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof Unusable)) throw error;
+  console.error(error.message);
+  process.exitCode = 2;
+}
 if (failures.length > 0) process.exitCode = 1;
