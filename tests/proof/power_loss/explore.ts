@@ -18,6 +18,8 @@ export interface ExploreOptions {
   readonly density?: number;
   /** What was told before the run, when it goes on with what another left. */
   readonly told?: Told;
+  /** What a power loss leaves in the first round. @default each kind once */
+  readonly modes?: readonly LossMode[];
   /** True for an act that is to be forgotten, for a store that is weaker than it must be. */
   readonly forget?: (act: FileAct) => boolean;
 }
@@ -38,6 +40,8 @@ export interface Exploration {
   breach?: Breach & { readonly place: string };
 }
 
+/** Chance plays a part in the last one only, so that later rounds need no other. */
+const ALL_MODES: readonly LossMode[] = ["synced", "written", "mixed"];
 /** Rounds without a new state after which nothing more is expected. */
 const IDLE_ROUNDS_MAX = 3;
 /** One of so many states is also read before, or gets its reserve back, or is verified twice. */
@@ -113,9 +117,9 @@ class Walk {
   }
 
   async round(): Promise<void> {
-    const { random, density = 1 } = this.#options;
+    const { random, density = 1, modes: firstModes = ALL_MODES } = this.#options;
     const isFirst = this.#result.rounds === 0;
-    const modes: readonly LossMode[] = isFirst ? ["synced", "written", "mixed"] : ["mixed"];
+    const modes = isFirst ? firstModes : firstModes.slice(-1);
     this.#result.rounds += 1;
     const disk = new Disk(this.#run.start);
     const told = this.#options.told?.copy() ?? new Told();
