@@ -193,6 +193,8 @@ export interface StoreBackend {
   releaseReserve(): Promise<boolean>;
   /** Makes the reserve again. Returns false if there is no room or no such thing. */
   restoreReserve(): Promise<boolean>;
+  /** What the store finds wrong with its own files and indexes, a few sentences at most. */
+  selfCheck?(): Promise<readonly string[]>;
   /** Bytes on disk, log and side files together; 0 where nothing is stored. */
   sizeBytes(): Promise<number>;
   /** Positions may have grown through another process: calls back soon after. Returns a stop. */

@@ -165,6 +165,10 @@ class Reader implements EventReader {
     return this.backend.cursor(name);
   }
 
+  async selfCheck(): Promise<readonly string[]> {
+    return await this.backend.selfCheck?.() ?? [];
+  }
+
   sizeBytes(): Promise<number> {
     return this.backend.sizeBytes();
   }

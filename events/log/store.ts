@@ -173,6 +173,11 @@ export interface EventReader {
   snapshot(name: string, foldVersion: number, position?: number): Promise<SnapshotRow | undefined>;
   /** A projection's cursor and state. */
   cursor(name: string): Promise<{ position: number; state: JsonValue | undefined } | undefined>;
+  /**
+   * What the store finds wrong with its own files and indexes, such as an index that lacks a row;
+   * empty = nothing, or a store that keeps no such things. Reads the whole log once.
+   */
+  selfCheck(): Promise<readonly string[]>;
   /** Bytes on disk. */
   sizeBytes(): Promise<number>;
   /** Ends all subscriptions and closes the files. Safe to call twice. */

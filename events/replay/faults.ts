@@ -39,7 +39,9 @@ export type FaultKind =
   /** A causation id points to nothing, or to something later. */
   | "cause"
   /** A stored snapshot is not what the fold from zero gives. */
-  | "snapshot";
+  | "snapshot"
+  /** The store finds its own files or indexes damaged; the records themselves may be whole. */
+  | "store";
 
 /** One thing that is wrong. */
 export interface Fault {

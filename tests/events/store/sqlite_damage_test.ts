@@ -1,5 +1,6 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { FOLD_VERSION } from "../../../events/job/mod.ts";
 import { openLog } from "../../../events/mod.ts";
@@ -66,6 +67,23 @@ describe("a log whose derived rows were damaged", () => {
     change("delete from commands");
     const { first } = await report();
     assertEquals([first?.kind, first?.position, first?.found], ["command", 2, "none"]);
+  });
+
+  it("verify finds an index that lacks a row, which only the store can see", async () => {
+    const sql = "select rootpage, sql from sqlite_master where name = 'events_by_type'";
+    const db = new DatabaseSync(folder.path());
+    const { rootpage } = db.prepare(sql).get() as { readonly rootpage: number };
+    const [{ page_size: size }] = db.prepare("pragma page_size").all() as [{ page_size: number }];
+    db.close();
+    // Byte 3 and 4 of an index page are the number of its entries.
+    const file = openSync(folder.path(), "r+");
+    const count = new Uint8Array(2);
+    readSync(file, count, 0, 2, (rootpage - 1) * size + 3);
+    writeSync(file, new Uint8Array([count[0]!, count[1]! - 1]), 0, 2, (rootpage - 1) * size + 3);
+    closeSync(file);
+    const { first, faults } = await report();
+    assertEquals([first?.kind, first?.position], ["store", 0]);
+    assert(faults.some(({ text }) => text.includes("events_by_type")), first?.text);
   });
 
   it("verify locates a snapshot that is no JSON any more", async () => {

@@ -5,27 +5,38 @@ import { DatabaseSync } from "node:sqlite";
 import { COLUMNS } from "./cell_mutants.ts";
 import type { Mutant } from "./row_mutants.ts";
 
-/**
- * What of a file can be read by anybody: all rows, and whether its indexes agree with them.
- * Undefined when it cannot be read at all.
- */
-export function digestOfRows(path: string): string | undefined {
-  const hash = createHash("sha256");
+/** Tables that the verifier claims nothing about; see `isUnclaimed`. */
+const UNCLAIMED = new Set(["cursors", "meta"]);
+
+/** What of a file can be read, as digests. */
+export interface Digests {
+  /** All that is verified: rows, and whether the indexes agree with them. */
+  readonly claimed: string;
+  /** Everything, the texts of the schema included. */
+  readonly all: string;
+}
+
+/** What of a file can be read; undefined when it cannot be read at all. */
+export function digestOfRows(path: string): Digests | undefined {
+  const claimed = createHash("sha256");
+  const rest = createHash("sha256");
   const db = new DatabaseSync(path);
   try {
     db.exec("pragma query_only = on");
     for (const [table, columns] of Object.entries(COLUMNS)) {
       const rows = db.prepare(`select ${columns.map((name) => `quote(${name}) as ${name}`)}
         from ${table} order by ${columns.map((_, index) => index + 1).join(", ")}`);
+      const hash = UNCLAIMED.has(table) ? rest : claimed;
       for (const row of rows.iterate()) hash.update(JSON.stringify(Object.values(row)));
       hash.update(table);
     }
     const schema = db.prepare("select type, name, tbl_name, sql from sqlite_master order by 1, 2");
-    hash.update(JSON.stringify(schema.all()));
+    rest.update(JSON.stringify(schema.all()));
     for (const name of ["user_version", "application_id", "integrity_check"]) {
-      hash.update(JSON.stringify(db.prepare(`pragma ${name}`).all()));
+      claimed.update(JSON.stringify(db.prepare(`pragma ${name}`).all()));
     }
-    return hash.digest("hex");
+    const digest = claimed.digest("hex");
+    return { claimed: digest, all: `${digest} ${rest.digest("hex")}` };
   } catch {
     return undefined;
   } finally {

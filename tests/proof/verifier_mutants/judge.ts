@@ -45,13 +45,13 @@ async function withLog<T>(path: string, body: (reader: EventReader) => Promise<T
  * Judges a mutant.
  *
  * @param place where its first fault should be
- * @param isMeaningless asked only when there is no fault at all
+ * @param whatItMeans asked only when there is no fault at all
  */
 export async function judge(
   path: string,
   head: TreeHead,
   place: Place,
-  isMeaningless: () => boolean = () => false,
+  whatItMeans: () => "meaningless" | "unclaimed" | "valid" = () => "valid",
 ): Promise<Verdict> {
   let report: VerifyReport;
   try {
@@ -70,5 +70,5 @@ export async function judge(
     return { outcome: "refused", text: error.message };
   }
   if (!report.ok) return { outcome: "head", text: report.first!.text };
-  return { outcome: isMeaningless() ? "meaningless" : "valid", text: report.note };
+  return { outcome: whatItMeans(), text: report.note };
 }
