@@ -7,13 +7,17 @@
  * Made by `openQcow2`; the others know the node interface alone.
  */
 
-import { BlockError } from "../errors.ts";
+import { BlockError, type BlockOperation } from "../errors.ts";
 import { type BlockNode, checkRange, checkWritable, type Extent } from "../node.ts";
 import { unsupported } from "./failures.ts";
+import { INCOMPATIBLE } from "./layout.ts";
 import { checkMayWrite, type Qcow2Header } from "./header.ts";
 import { Qcow2Image } from "./image.ts";
 import { RangeLock } from "./range_lock.ts";
 import { chainExtent, type LayerExtent, layerExtent, readImage } from "./reader.ts";
+import { resizeImage } from "./resize.ts";
+import { Qcow2Writer } from "./writer.ts";
+import { discardRange, zeroRange } from "./zeroing.ts";
 
 /** What a node is made of, beside its file. */
 export interface Qcow2Parts {
@@ -25,25 +29,25 @@ export interface Qcow2Parts {
 
 /** A qcow2 image with its backing chain. */
 export class Qcow2Node implements BlockNode {
-  /** True if writes are refused with EBADF. */
-  readonly isReadOnly: boolean;
   readonly #image: Qcow2Image;
+  readonly #writer: Qcow2Writer | undefined;
   readonly #lock = new RangeLock();
   #isClosed = false;
 
-  private constructor(image: Qcow2Image, isReadOnly: boolean) {
+  private constructor(image: Qcow2Image, writer: Qcow2Writer | undefined) {
     this.#image = image;
-    this.isReadOnly = isReadOnly;
+    this.#writer = writer;
   }
 
   /** Makes a node of an opened file. The file stays the caller's if this fails. */
   static async over(file: BlockNode, header: Qcow2Header, parts: Qcow2Parts): Promise<Qcow2Node> {
-    if (!parts.isReadOnly) {
-      checkMayWrite(file.name, header);
-      throw unsupported(file.name, "writing");
-    }
     const image = await Qcow2Image.load(file, header, parts.backing);
-    return new Qcow2Node(image, parts.isReadOnly);
+    if (parts.isReadOnly) return new Qcow2Node(image, undefined);
+    checkMayWrite(file.name, header);
+    if ((header.incompatible & INCOMPATIBLE.dirty) !== 0n) {
+      throw unsupported(file.name, "writing to an image that was not closed");
+    }
+    return new Qcow2Node(image, await Qcow2Writer.open(image));
   }
 
   /** The path as it was given. */
@@ -54,6 +58,11 @@ export class Qcow2Node implements BlockNode {
   /** That of the file, marked, since the bytes seen here are not those of the file. */
   get identity(): string {
     return `qcow2 in ${this.#image.file.identity}`;
+  }
+
+  /** True if writes are refused with EBADF. */
+  get isReadOnly(): boolean {
+    return this.#writer === undefined;
   }
 
   /** Bytes that a guest sees. */
@@ -82,28 +91,32 @@ export class Qcow2Node implements BlockNode {
   }
 
   /** {@inheritDoc BlockNode.write} */
-  write(_offset: number, _bytes: Uint8Array): Promise<void> {
-    return this.#refuse();
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    const range = [offset, bytes.byteLength] as const;
+    await this.#change(range, (writer) => writer.write(offset, bytes));
   }
 
-  /** {@inheritDoc BlockNode.zero} */
-  zero(_offset: number, _length: number): Promise<void> {
-    return this.#refuse();
+  /** Makes a range read as zeros: by table entries for whole clusters, by bytes for the rest. */
+  async zero(offset: number, length: number): Promise<void> {
+    await this.#change([offset, length], (writer) => zeroRange(writer, offset, length));
   }
 
-  /** {@inheritDoc BlockNode.discard} */
-  discard(_offset: number, _length: number): Promise<void> {
-    return this.#refuse();
+  /** Lets go of the whole clusters of a range; they then read as zeros. */
+  async discard(offset: number, length: number): Promise<void> {
+    await this.#change([offset, length], (writer) => discardRange(writer, offset, length));
   }
 
-  /** {@inheritDoc BlockNode.truncate} */
-  truncate(_size: number): Promise<void> {
-    return this.#refuse();
+  /** Changes the size; growing adds zeros, also where a longer backing file would show through. */
+  async truncate(size: number): Promise<void> {
+    this.#checkOpen("resize");
+    const writer = this.#writable("resize");
+    await this.#lock.runAlone(() => resizeImage(writer, size));
   }
 
-  /** Nothing to do for an image that is only read. */
-  flush(): Promise<void> {
-    return Promise.resolve();
+  /** Writes all tables in their order and flushes the file after each step. */
+  async flush(): Promise<void> {
+    this.#checkOpen("flush");
+    await this.#writer?.committer.commit();
   }
 
   /** {@inheritDoc BlockNode.extent} */
@@ -128,23 +141,55 @@ export class Qcow2Node implements BlockNode {
 
   /** Those of all files of the chain; undefined if one of them has none. */
   async stamp(): Promise<string | undefined> {
+    // What is still in memory is a change, too.
+    if (this.#writer?.committer.hasChanges === true) await this.#writer.committer.commit();
     const own = await this.#image.file.stamp();
     const below = this.#image.backing === undefined ? "" : await this.#image.backing.stamp();
     return own === undefined || below === undefined ? undefined : `${own} ${below}`.trim();
   }
 
-  /** {@inheritDoc BlockNode.close} */
+  /** Writes what is in memory, cuts off what the file has too much, and closes the chain. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#lock.runAlone(() => Promise.resolve());
-    await this.#image.file.close();
-    await this.#image.backing?.close();
+    try {
+      await this.#lock.runAlone(() => this.#finish());
+    } finally {
+      await this.#image.file.close();
+      await this.#image.backing?.close();
+    }
   }
 
-  #refuse(): Promise<void> {
-    checkWritable(this, "write");
-    return Promise.resolve();
+  async #finish(): Promise<void> {
+    const writer = this.#writer;
+    if (writer === undefined) return;
+    if (writer.committer.hasChanges) await writer.committer.commitAll();
+    const { file } = this.#image;
+    if (file.size > writer.allocator.fileEnd) await file.truncate(writer.allocator.fileEnd);
+  }
+
+  #writable(operation: "write" | "resize"): Qcow2Writer {
+    checkWritable(this, operation);
+    if (this.#writer === undefined) throw new Error(`Expected a writer of "${this.name}"`);
+    return this.#writer;
+  }
+
+  async #change(
+    range: readonly [offset: number, length: number],
+    work: (writer: Qcow2Writer) => Promise<void>,
+  ): Promise<void> {
+    this.#checkOpen("write");
+    const writer = this.#writable("write");
+    checkRange(this, "write", ...range);
+    await this.#during("write", range, () => work(writer));
+  }
+
+  #checkOpen(operation: BlockOperation): void {
+    if (!this.#isClosed) return;
+    throw new BlockError("EBADF", `Cannot ${operation} "${this.name}": it is closed`, {
+      operation,
+      subject: this.name,
+    });
   }
 
   async #during<T>(
@@ -152,15 +197,11 @@ export class Qcow2Node implements BlockNode {
     range: readonly [offset: number, length: number],
     work: () => Promise<T>,
   ): Promise<T> {
-    if (this.#isClosed) {
-      throw new BlockError("EBADF", `Cannot ${operation} "${this.name}": it is closed`, {
-        operation,
-        subject: this.name,
-      });
-    }
+    this.#checkOpen(operation);
+    if (range[1] === 0) return await work();
     const { clusterSize } = this.#image.geometry;
     const first = Math.floor(range[0] / clusterSize);
-    const last = Math.floor(Math.max(range[0], range[0] + range[1] - 1) / clusterSize);
+    const last = Math.floor((range[0] + range[1] - 1) / clusterSize);
     return await this.#lock.run({ first, last, isExclusive: operation === "write" }, work);
   }
 }
