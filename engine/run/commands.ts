@@ -11,6 +11,7 @@ import { decideVerb, type VerbCommand } from "../core/verbs.ts";
 import { argumentsOf, createdBy, Creation } from "./creation.ts";
 import type { Engine } from "./engine.ts";
 import { refusalError } from "./refusal_error.ts";
+import { checkJobRequest, checkVerb } from "./request_checks.ts";
 import { Repeats } from "./repeats.ts";
 import type {
   CommandContext,
@@ -43,12 +44,18 @@ export class Commands {
   }
 
   /** Sends a verb to the job that holds an id, or to one life of it. */
-  verb(target: Target, verb: Verb, args: VerbArguments, context: CommandContext): Promise<void> {
+  async verb(
+    target: Target,
+    verb: Verb,
+    args: VerbArguments,
+    context: CommandContext,
+  ): Promise<void> {
+    checkVerb(target.id ?? target.runId ?? "", verb, args);
     const record = { verb, subject: target.id ?? target.runId ?? "", arguments: { ...args } };
     const { ledger } = this.#engine;
     const runOf = () => target.runId ?? ledger.runOf(record.subject);
     const entryOf = () => ledger.entryOfRun(runOf() ?? "");
-    return this.#once(
+    return await this.#once(
       record,
       context,
       (head) =>
@@ -113,18 +120,19 @@ export class Commands {
   }
 
   /** Makes one job, or several in one transaction. */
-  create(
+  async create(
     requests: readonly JobRequest[],
     options: CreateOptions,
     context: CommandContext,
   ): Promise<Created> {
+    for (const request of requests) checkJobRequest(request);
     const record = {
       verb: options.verb,
       subject: requests.map((request) => request.id ?? "").join(","),
       arguments: argumentsOf(requests, options),
     };
     const run = (head: CommandHead) => this.#creation.create(requests, options, record, head);
-    return this.#once(record, context, run, createdBy);
+    return await this.#once(record, context, run, createdBy);
   }
 
   /** Runs a command once per idempotency key; without a key, always. */

@@ -73,6 +73,28 @@ describe("Joblog.verb", () => {
     });
   });
 
+  it("takes no value of a wrong type, and records none", async () => {
+    await world.start("j", HANGING);
+    const before = (await world.events()).length;
+    const { joblog } = world;
+    for (const speed of [1.5, NaN, 2 ** 60, "5", null]) {
+      const wrong = { speed } as { speed: number };
+      assertEquals(await codeOf(joblog.start({ ...toy("k"), ...wrong })), "invalidParameter");
+      assertEquals(await codeOf(joblog.verb("j", "set-speed", wrong)), "invalidParameter");
+    }
+    for (const id of ["\ud800", 5, {}]) {
+      assertEquals(
+        await codeOf(joblog.start({ ...toy("k"), id: id as string })),
+        "invalidParameter",
+      );
+      assertEquals(await codeOf(joblog.verb(id as string, "pause")), "invalidParameter");
+    }
+    const more = { autoFinalize: "no" } as unknown as { autoFinalize: boolean };
+    assertEquals(await codeOf(joblog.start({ ...toy("k"), ...more })), "invalidParameter");
+    assertEquals(await codeOf(joblog.verb("j", "toString" as "pause")), "invalidParameter");
+    assertEquals((await world.events()).length, before);
+  });
+
   it("names the status in its text when a dismissed run is addressed", async () => {
     const requests = [toy("a", {}, KEPT), toy("b", HANGING)];
     const { jobs } = await world.done(
