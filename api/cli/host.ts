@@ -64,4 +64,6 @@ export interface Host {
   readonly logs: Logs;
   /** The terminal. */
   readonly terminal: Terminal;
+  /** What `--version` prints. */
+  readonly version: string;
 }

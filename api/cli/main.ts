@@ -7,7 +7,7 @@ import { userInfo } from "node:os";
 import process from "node:process";
 import { openEventReader } from "../../events/log/mod.ts";
 import { openSqliteLog, writerIsAlive } from "../../events/store/sqlite/mod.ts";
-import { openJoblog } from "../../mod.ts";
+import { openJoblog, processIdentity } from "../../mod.ts";
 import { findAddress, serveSocket, serveTcp } from "../serve/mod.ts";
 import { Service } from "../service.ts";
 import { howToCall } from "./call.ts";
@@ -39,9 +39,11 @@ const logs: Logs = {
   serveTcp: (host, port, service) => serveTcp({ host, port }, service),
 };
 
+/** The user's name; where the runtime does not know it, as Bun without `USER`, the user's number. */
 function user(): string {
   try {
-    const { username } = userInfo();
+    const { username, uid } = userInfo();
+    if (username === "unknown") return uid === 0 ? "root" : `uid-${uid}`;
     return /^[\w.@-]{1,64}$/.test(username) ? username : "local";
   } catch {
     return "local";
@@ -80,5 +82,6 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const host: Host = { logs, terminal };
+const { version, runtime } = processIdentity();
+const host: Host = { logs, terminal, version: `joblog ${version} on ${runtime}` };
 process.exitCode = await runCli(process.argv.slice(2), host);

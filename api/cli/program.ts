@@ -56,6 +56,7 @@ class Program {
       .description("Long background jobs whose every step is an event in a log")
       .option("--log <file>", `the log (default: $JOBLOG_LOG or "${DEFAULT_LOG}")`)
       .option("--json", "results and errors as JSON")
+      .version(host.version, "--version", "print the version of joblog and of its runtime")
       .addHelpText("after", this.#statusesText());
     this.#silence(this.root);
     this.#addRuns();

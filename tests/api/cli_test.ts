@@ -37,6 +37,12 @@ describe("joblog run", () => {
   });
   afterEach(() => at.remove());
 
+  it("--version tells its own version and that of its runtime", async () => {
+    const { status, out } = await at.run("--version");
+    assertEquals(status, 0);
+    assert(/^joblog \d+\.\d+\.\d+ on (deno|bun) \d+\.\d+\.\d+\n$/.test(out), out);
+  });
+
   it("backs an image up, says so, and ends with 0", async () => {
     const { status, out } = await at.run("run", "backup", "--source", "a.raw", "--target", "b.raw");
     assertEquals(status, 0);
