@@ -33,7 +33,7 @@ class Worker {
     const env = mutant === undefined ? {} : { JOBLOG_MUTANT: mutant };
     this.#child = spawn(program, args, {
       cwd: folder,
-      stdio: ["pipe", "pipe", process.env["JOBLOG_SHOW"] === undefined ? "ignore" : "inherit"],
+      stdio: ["pipe", "pipe", "ignore"],
       env: { ...process.env, ...env },
     });
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();

@@ -31,15 +31,20 @@ const TESTS = [
   "tests/events/log",
   "tests/events/replay",
   "tests/events/views",
+  "tests/engine/run",
 ];
-const NOT_RUN = /broken_stores_test|memory_store_test|appender_test|subscription_test/;
+const NOT_RUN =
+  /(broken_stores|memory_store|appender|subscription|kill|model|snapshots|recovery_crash)_test/;
 const SHARE_MIN = 0.9;
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** A mutant as one line: where, in which line, what becomes what. */
-function describeMutant({ fileName, location, replacement, mutatorName }: Mutant): string {
-  const lines = readFileSync(join(root, fileName), "utf8").split("\n");
+function describeMutant(
+  { fileName, location, replacement, mutatorName }: Mutant,
+  source: string,
+): string {
+  const lines = source.split("\n");
   const { start, end } = location;
   const first = lines[start.line] ?? "";
   const from = start.line === end.line
@@ -122,6 +127,8 @@ async function main(args: readonly string[]): Promise<number> {
   const tests = TESTS.flatMap((path) => filesBelow(root, path, "_test.ts"))
     .filter((file) => !NOT_RUN.test(file));
   const workshop = makeWorkshop(root, files);
+  const textOf = (mutant: Mutant) =>
+    describeMutant(mutant, workshop.sources.get(mutant.fileName) ?? "");
   const tallies = new Map<string, Tally>();
   const survivors = new Map<string, Verdict>();
   const chosen = values.sample === undefined
@@ -136,14 +143,14 @@ async function main(args: readonly string[]): Promise<number> {
       count(tallies, verdict);
       const { mutant, outcome } = verdict;
       if (outcome === "killed" && values.verbose) {
-        console.log(`killed ${describeMutant(mutant)} by ${verdict.by}`);
+        console.log(`killed ${textOf(mutant)} by ${verdict.by}`);
       }
       if (outcome === "survived" || outcome === "unmet") {
-        survivors.set(describeMutant(mutant), verdict);
+        survivors.set(textOf(mutant), verdict);
       }
     });
   } finally {
-    if (process.env["JOBLOG_SHOW"] === undefined) workshop.remove();
+    workshop.remove();
   }
   const known = explained();
   const open = [...survivors].filter(([text]) => ![...known].some((line) => line.startsWith(text)));

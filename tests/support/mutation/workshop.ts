@@ -73,6 +73,8 @@ export interface Workshop {
   readonly folder: string;
   /** All mutants, in the order of the files. */
   readonly mutants: readonly Mutant[];
+  /** The mutated files as they were, by path. */
+  readonly sources: ReadonlyMap<string, string>;
   /** Removes the copy. */
   remove(): void;
 }
@@ -90,6 +92,8 @@ export function makeWorkshop(root: string, files: readonly string[]): Workshop {
   const modules = join(root, "node_modules");
   if (fs.existsSync(modules)) fs.symlinkSync(modules, join(folder, "node_modules"));
   renameBare(folder);
+  const read = (file: string) => fs.readFileSync(join(folder, file), "utf8");
+  const sources = new Map(files.map((file) => [file, read(file)]));
   const [request, reply] = [join(folder, "request.json"), join(folder, "reply.json")];
   fs.writeFileSync(request, JSON.stringify({ root: folder, files }));
   const script = join(tools(), "instrument.mjs");
@@ -103,6 +107,7 @@ export function makeWorkshop(root: string, files: readonly string[]): Workshop {
   return {
     folder,
     mutants,
+    sources,
     remove: () => fs.rmSync(folder, { recursive: true, force: true }),
   };
 }
