@@ -20,7 +20,7 @@ let position = 0;
 function event<T extends JobEventType>(
   type: T,
   data: JobEventData[T],
-  stream = "job-r1",
+  stream?: string,
   causationId?: string,
 ): JobEvent {
   position += 1;
@@ -29,7 +29,16 @@ function event<T extends JobEventType>(
     via: "cli",
     ...(causationId === undefined ? {} : { causationId }),
   };
-  return { position, stream, version: 1, schema: 1, time: 0, type, data, metadata } as JobEvent;
+  return {
+    position,
+    stream: stream ?? "job-r1",
+    version: 1,
+    schema: 1,
+    time: 0,
+    type,
+    data,
+    metadata,
+  } as JobEvent;
 }
 
 const names = { nameOf: (runId: string) => runId === "r2" ? "disk1" : undefined };
