@@ -122,11 +122,13 @@ export class Service {
       const list = world.jobs.filter((job) => job.id !== null && (all || job.status !== "null"));
       return await this.#around({ jobs: list.map(viewOf) }, position);
     }
-    const { joblog } = this.#options;
+    const { joblog, reader } = this.#options;
+    // Read first: who follows the log from there on misses nothing of what is shown here.
+    const { position } = await reader.end();
     const list = joblog !== undefined && !all
       ? joblog.jobs()
       : await this.#jobs.current((state) => listJobs(state, { all }));
-    return await this.#around({ jobs: list.map(viewOf) });
+    return await this.#around({ jobs: list.map(viewOf) }, position);
   }
 
   /**
@@ -140,10 +142,11 @@ export class Service {
       const position = await this.#position(options.at);
       return await this.#around({ job: viewOf(await jobOf(reader, id, position)) }, position);
     }
+    const { position } = await reader.end();
     const live = isRunId(id)
       ? joblog?.jobs().find((job) => job.runId === id)
       : joblog?.job(id)?.state;
-    return await this.#around({ job: viewOf(live ?? await jobOf(reader, id)) });
+    return await this.#around({ job: viewOf(live ?? await jobOf(reader, id)) }, position);
   }
 
   /**
@@ -202,9 +205,7 @@ export class Service {
     return await this.#around({ ...timeline, job: viewOf(timeline.job) });
   }
 
-  /**
-   * Why a field has its value. Errors as for `job`, and "invalidRequest" for an unknown field.
-   */
+  /** Why a field has its value. Errors as for `job`, and "invalidRequest" for an unknown field. */
   async why(id: string, field: string): Promise<contract.WhyReplyValue> {
     const { reader } = this.#options;
     return await this.#around(await whyField(reader, await jobOf(reader, id), field));
@@ -279,9 +280,8 @@ export class Service {
     });
   }
 
-  #position(text: string): Promise<number> {
-    return Promise.resolve(momentFrom(text))
-      .then((moment) => positionOf(this.#options.reader, moment));
+  async #position(text: string): Promise<number> {
+    return await positionOf(this.#options.reader, momentFrom(text));
   }
 
   async #streamOf(job: unknown): Promise<string | undefined> {

@@ -1,5 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
+import type { ReadAllOptions } from "../../events/log/store.ts";
+import { Service } from "../../api/service.ts";
 import { openToy, problem, start, type Toy } from "./toy_service.ts";
 
 let toy: Toy;
@@ -22,6 +24,28 @@ describe("createApp() queries", () => {
     assertEquals(await ids("/v1/jobs"), []);
     assertEquals(await ids("/v1/jobs?all=true"), ["b", "a"]);
     assertEquals((await toy.ask("GET", "/v1/jobs/a")).body.job.status, "null");
+  });
+
+  it("names no position that is later than what it shows", async () => {
+    await start(toy, "a");
+    const { joblog } = toy;
+    const reader = new Proxy(joblog.reader, {
+      get(target, name) {
+        const value = Reflect.get(target, name, target);
+        if (typeof value !== "function") return value;
+        if (name !== "readAll") return value.bind(target);
+        return async function* (options: ReadAllOptions) {
+          await joblog.verb("a", "set-speed", { speed: speed += 1 });
+          yield* target.readAll(options);
+        };
+      },
+    });
+    let speed = 0;
+    const service = new Service({ reader, joblog });
+    for (const ask of [() => service.jobs(), () => service.job("a")]) {
+      const { position } = await joblog.reader.end();
+      assertEquals((await ask()).position, position);
+    }
   });
 
   it("shows a job as it was at a position and at an instant", async () => {
