@@ -7,12 +7,12 @@
  * - `--budget-s` ends the proof after so many seconds.
  * - `--runs` bounds the runs. @default 10,000, or no bound when there is a budget of time
  *
- * Ends with status 1 when a promise is broken, with the seed and with the fewest actions after which
- * the same seed still breaks one. `deno task sim --seed N` tells the story of one run.
+ * Ends with status 1 when a promise is broken, and says the seed and how few actions of it still
+ * break one. `deno task sim --seed N` tells the story of one run.
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { type RunResult, simulate } from "../sim/simulation.ts";
+import { type RunResult, simulate } from "../sim/simulate.ts";
 
 const RUNS = 10_000;
 /** Failing seeds after which the proof gives up. */

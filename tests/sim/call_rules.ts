@@ -1,7 +1,7 @@
 /**
  * The order in which a driver may be called, checked call by call against durable events.
  *
- * - `run` once, of a job that was started and has not ended; nothing of the closing sequence beside it.
+ * - `run` once, of a job that was started and has not ended; no closing callback beside it.
  * - `prepare` only once finalization has begun and nothing is decided; `commit` and `abort` only
  *   after a decision for their side; `clean` after either; newest member first, one at a time.
  * - `close` last, exactly once, and while the process lives on only for what has concluded.
@@ -10,7 +10,7 @@
  * Source: engine/drivers/driver.ts, DriverJob; DESIGN.md, Group decision.
  */
 import { isOverStatus, type JobState, type TxnState } from "../../events/job/mod.ts";
-import type { DriverWorld } from "./drivers.ts";
+import type { DriverWorld } from "./driver_world.ts";
 
 const CLOSING: readonly string[] = ["prepare", "commit", "abort", "clean"];
 
@@ -47,7 +47,7 @@ export class CallRules {
     if (CLOSING.includes(name)) this.#beginClosing(name);
     else if (name === "close") this.#beginClose();
     else if (name === "run") this.#beginRun();
-    else this.#check(this.#job?.hasRunReturned === false, name, "of a job that has ended");
+    else this.#checkDurable(this.#job?.hasRunReturned === false, name, "of a job that has ended");
   }
 
   /** A call that takes time ends. */
@@ -71,12 +71,19 @@ export class CallRules {
     this.#check(this.#speedCalls <= changes, name, "more often than it was changed");
   }
 
+  /** Nothing is under way in the process: what is over is closed. */
+  checkQuiet(): void {
+    const job = this.#job;
+    const isOver = job === undefined || isOverStatus(job.status);
+    this.#check(this.isClosed || !isOver, "close", "never");
+  }
+
   #beginRun(): void {
     const job = this.#job;
     this.#check(!this.#hasRun, "run", "twice");
     this.#hasRun = true;
-    this.#check(job !== undefined && job.isStarted, "run", "before its start");
-    this.#check(job?.hasRunReturned === false, "run", "after its end");
+    this.#checkDurable(job !== undefined && job.isStarted, "run", "before its start");
+    this.#checkDurable(job?.hasRunReturned === false, "run", "after its end");
   }
 
   #beginClose(): void {
@@ -95,8 +102,7 @@ export class CallRules {
     this.#check(!this.#current.has("run"), name, "beside run");
     this.#check(!this.#underWay.has(txn.txnId), name, "beside another closing callback");
     this.#underWay.add(txn.txnId);
-    // A writer that was fenced off knows the log of an earlier moment.
-    if (this.#world.life.excuse === "fenced") return;
+    if (this.#isFenced) return;
     const closed: readonly string[] = job.closed;
     this.#check(!closed.includes(name), name, "although its end is durable");
     this.#check(!isOverStatus(job.status), name, "of a job that is over");
@@ -146,6 +152,15 @@ export class CallRules {
 
   #speedChanges(): number {
     return this.#world.facts.speedChanges.get(this.#job?.runId ?? "") ?? 0;
+  }
+
+  /** A writer that was fenced off knows the log of an earlier moment. */
+  get #isFenced(): boolean {
+    return this.#world.life.excuse === "fenced";
+  }
+
+  #checkDurable(isSound: boolean, name: string, what: string): void {
+    this.#check(isSound || this.#isFenced, name, what);
   }
 
   #check(isSound: boolean, name: string, what: string): void {

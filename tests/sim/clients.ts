@@ -28,7 +28,9 @@ interface Sent {
 /** Answers that say nothing about what was decided. */
 const UNKNOWN: ReadonlySet<string> = new Set(["commitFailed", "logClosed", "fenced"]);
 /** Answers after which nothing is recorded. */
-const UNDECIDED: ReadonlySet<string> = new Set(["idempotencyConflict", "invalidRecord"]);
+const UNDECIDED: ReadonlySet<string> = new Set(["idempotencyConflict", "badInput"]);
+/** Answers to a request that is not well-formed, which never came in. */
+const BAD_INPUT: ReadonlySet<string> = new Set(["invalidRecord", "invalidParameter"]);
 
 /** All clients of a run. */
 export class Clients {
@@ -96,7 +98,7 @@ export class Clients {
       this.tally.accepted += 1;
       return this.#checkAccepted(sent);
     }
-    const code = error instanceof JoblogError ? error.code : String(error);
+    const code = codeOf(error, sent.command);
     sent.told = code;
     this.#judge.tell(`c${sent.no}: ${code}`);
     if (UNKNOWN.has(code)) this.#noteUnknown(sent, error as JoblogError);
@@ -138,8 +140,8 @@ export class Clients {
     this.tally.undecided += 1;
     if (this.#facts.recordsOf.has(`c${sent.no}`)) this.#fail(sent, `is told ${code} and recorded`);
     const text = canonical(recordOf(sent.command));
-    const isDue = code === "invalidRecord"
-      ? text.includes("0.5")
+    const isDue = code === "badInput"
+      ? isBadInput(sent.command)
       : this.#sent.some((other) =>
         other.key === sent.key && other.actor === sent.actor &&
         canonical(recordOf(other.command)) !== text
@@ -187,4 +189,14 @@ export class Clients {
   #fail({ no, command }: Sent, text: string): void {
     this.#judge.fail(`c${no} (${textOf(command).slice(0, 60)}) ${text}`);
   }
+}
+
+function codeOf(error: unknown, command: Command): string {
+  if (!(error instanceof JoblogError)) return String(error);
+  return BAD_INPUT.has(error.code) && isBadInput(command) ? "badInput" : error.code;
+}
+
+/** A speed that is no integer. */
+function isBadInput(command: Command): boolean {
+  return command.kind === "verb" && command.args.speed === 0.5;
 }

@@ -93,6 +93,8 @@ export class SimDisk {
     await life.touch();
     const { hasReserve } = this;
     this.hasReserve = false;
+    // Another writer may have needed it first.
+    if (!hasReserve) life.excuse ??= "ENOSPC";
     return hasReserve;
   }
 

@@ -13,19 +13,8 @@ import type {
 import type { DriverLookup } from "../../engine/run/mod.ts";
 import { Toys } from "../support/toy_drivers.ts";
 import { CallRules } from "./call_rules.ts";
-import type { Facts } from "./facts.ts";
-import type { Judge } from "./judge.ts";
+import type { DriverWorld } from "./driver_world.ts";
 import type { Life } from "./life.ts";
-
-/** What the drivers of one process share. */
-export interface DriverWorld {
-  /** The process. */
-  readonly life: Life;
-  /** What is durable. */
-  readonly facts: Facts;
-  /** Told of breaches. */
-  readonly judge: Judge;
-}
 
 /** The driver kinds of one process. */
 export class SimDrivers implements DriverLookup {
@@ -46,6 +35,11 @@ export class SimDrivers implements DriverLookup {
   /** Whether every driver that was opened was closed again. */
   get areClosed(): boolean {
     return this.#opened.every(({ isClosed }) => isClosed);
+  }
+
+  /** A job that is over has no open driver left. */
+  checkQuiet(): void {
+    for (const rules of this.#opened) rules.checkQuiet();
   }
 
   /** See `DriverLookup`. */
@@ -83,7 +77,11 @@ function wrap(job: DriverJob, life: Life, rules: CallRules): DriverJob {
   };
   const wrapped: DriverJob = {
     ...job,
-    run: (context: DriverContext) => slow("run", () => job.run(context)),
+    run: (context: DriverContext) =>
+      slow("run", async () => {
+        await job.run(context);
+        leaveWork(context, life);
+      }),
     pause: (context) => slow("pause", () => job.pause?.(context)),
     resume: (context) => slow("resume", () => job.resume?.(context)),
     close: () => slow("close", () => job.close?.()),
@@ -99,4 +97,10 @@ function wrap(job: DriverJob, life: Life, rules: CallRules): DriverJob {
   }
   if (job.complete !== undefined) wrapped.complete = () => quick("complete", job.complete!);
   return wrapped;
+}
+
+/** A careless driver: work that it issued is done after its `run` has ended. */
+function leaveWork(context: DriverContext, life: Life): void {
+  const ticket = context.issue();
+  life.ports.schedule(() => ticket.done({ kind: "late", offset: 0, length: 1 }));
 }

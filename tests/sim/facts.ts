@@ -41,6 +41,8 @@ export class Facts {
   readonly #judge: Judge;
   readonly #txnOfRun = new Map<string, string>();
   readonly #runOfName = new Map<string, string>();
+  readonly #holders = new Map<string, string>();
+  #spacePauses = 0;
   readonly #versions = new Map<string, number>();
 
   /** @param judge told of breaches */
@@ -125,7 +127,59 @@ export class Facts {
     if (txn.isConcluded) check(txn.jobs.every((job) => isOverStatus(job.status)), "early end");
   }
 
+  /** A record says what was so at its position: the status, and whether an id was held. */
+  #checkRecord({ type, stream, data, position }: CommandEvent): void {
+    const check = (isSound: boolean, text: string) =>
+      this.#judge.check(isSound, () => `${text} in the record at ${position}`);
+    const runId = runIdOfStream(stream);
+    const { status, verb, subject } = data;
+    if (status !== undefined) {
+      check(status === this.#statusBefore(runId ?? ""), `${verb} in a wrong status`);
+    }
+    if (type !== "VerbRefused") return;
+    const ids = subject.split(",");
+    const isHeld = ids.some((id) => this.#holders.has(id)) || new Set(ids).size < ids.length;
+    if (data.code === "duplicateJobId") check(isHeld, `${subject} is no duplicate`);
+    if (data.code === "unknownJob") check(!this.#holders.has(subject), `${subject} is known`);
+  }
+
+  /** A verb's record comes before its effects. */
+  #statusBefore(runId: string): string | undefined {
+    const txn = this.txnOfRun(runId);
+    return txn && memberOf(txn, runId)?.status;
+  }
+
+  #hold(event: JobEvent): void {
+    const runId = runIdOfStream(event.stream);
+    if (event.type === "JobCreated" && event.data.id !== null) {
+      const { id } = event.data;
+      this.#judge.check(!this.#holders.has(id), `id ${id} is given twice at ${event.position}`);
+      this.#holders.set(id, event.data.runId);
+    }
+    if (event.type !== "JobDismissed") return;
+    for (const [id, holder] of this.#holders) if (holder === runId) this.#holders.delete(id);
+  }
+
+  /** A job that does not run takes no steps; a full disk pauses as many jobs as it says. */
+  #checkWork(event: JobEvent): void {
+    const { position, stream, type, data } = event;
+    if (type === "JobPauseRequested" && data.by === "logSpace") this.#spacePauses += 1;
+    if (type === "LogSpaceLow") {
+      const isSame = data.pausedJobs === this.#spacePauses;
+      this.#judge.check(isSame, () => `${this.#spacePauses} jobs are paused at ${position}`);
+      this.#spacePauses = 0;
+    }
+    if (type !== "StepTaken") return;
+    const runId = runIdOfStream(stream)!;
+    const txn = this.txnOfRun(runId);
+    const job = txn && memberOf(txn, runId);
+    const isSound = job?.isStarted === true && !job.hasRunReturned;
+    this.#judge.check(isSound, () => `a step of a job that does not run at ${position}`);
+  }
+
   #index(event: JobEvent): void {
+    this.#hold(event);
+    this.#checkWork(event);
     const { correlationId } = event.metadata;
     if (event.type === "VerbAnswered") this.answers.set(event.data.commandId, event);
     if (event.type === "JobSpeedChanged") {
@@ -136,6 +190,7 @@ export class Facts {
     const { commandId } = event.data;
     this.#judge.check(!this.records.has(commandId), `command ${commandId} has two records`);
     this.records.set(commandId, event);
+    this.#checkRecord(event);
     const list = this.recordsOf.get(correlationId ?? "") ?? [];
     this.recordsOf.set(correlationId ?? "", [...list, event]);
   }

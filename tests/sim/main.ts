@@ -11,7 +11,7 @@
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { simulate } from "./simulation.ts";
+import { simulate } from "./simulate.ts";
 
 async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({

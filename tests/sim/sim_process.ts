@@ -8,7 +8,8 @@ import { type CloseMode, Joblog } from "../../engine/run/mod.ts";
 import { PATIENCE_MS } from "../../events/log/appender_options.ts";
 import type { Chance } from "./chance.ts";
 import { NO_SNAPSHOT, type SimDisk } from "./disk.ts";
-import { type DriverWorld, SimDrivers } from "./drivers.ts";
+import type { DriverWorld } from "./driver_world.ts";
+import { SimDrivers } from "./drivers.ts";
 import type { Life } from "./life.ts";
 
 /** Where a process stands. */
@@ -176,6 +177,7 @@ export class SimProcess {
 
   /** Every job that stands still has a reason to. */
   checkQuiet(): void {
+    this.#drivers.checkQuiet();
     for (const txn of this.#world.facts.directory.txns) {
       for (const job of txn.jobs) {
         const text = `job ${job.id} is ${job.status} for no reason`;

@@ -1,59 +1,18 @@
 /**
- * One run of a whole engine in a world that a seed decides.
- *
- * A run has two parts. First, so many actions: units of work, commands, subscribers, time, faults of
- * the disk, crashes, closings, a second writer. Then the faults stop: every job must come to an
- * end, and all that was told, seen and recorded must agree.
- *
- * The same seed gives the same events, and so the same Merkle root, on every runtime.
+ * The world of one run: a disk, processes one after the other, clients and subscribers, and what
+ * chance lets happen to them.
  */
 import { openEventReader } from "../../events/log/mod.ts";
 import { Chance } from "./chance.ts";
 import { Clients } from "./clients.ts";
 import { SimDisk } from "./disk.ts";
-import { checkLog } from "./end_checks.ts";
-import { bringToEnd } from "./ending.ts";
 import { Facts } from "./facts.ts";
 import { Judge } from "./judge.ts";
 import { type Latency, Life } from "./life.ts";
+import { type Action, weightsOf } from "./mixture.ts";
 import { SimPorts, SimTime, untilQuiet } from "./sim_ports.ts";
 import { SimProcess } from "./sim_process.ts";
 import { Subscribers } from "./subscribers.ts";
-
-/** How a run is made. */
-export interface RunOptions {
-  /** Decides everything. */
-  readonly seed: number;
-  /** Actions before the faults stop. @default as many as the seed says, 60 to 700 */
-  readonly actions?: number;
-  /** Told the story, line by line. */
-  readonly tell?: (line: string) => void;
-}
-
-/** What a run came to. */
-export interface RunResult {
-  /** The first promise that was broken; undefined = all held. */
-  readonly breach: string | undefined;
-  /** Root of the Merkle tree over the log. */
-  readonly root: string;
-  /** Actions of the first part. */
-  readonly actions: number;
-  /** How often things happened. */
-  readonly tally: { readonly [what: string]: number };
-}
-
-type Action =
-  | "unit"
-  | "command"
-  | "time"
-  | "subscriber"
-  | "check"
-  | "eio"
-  | "enospc"
-  | "snapshot"
-  | "crash"
-  | "close"
-  | "second";
 
 /** Units of one settling; more means that something turns in circles. */
 const UNITS_MAX = 200_000;
@@ -80,8 +39,11 @@ export class Simulation {
   #process: SimProcess;
   #zombie: SimProcess | undefined;
 
-  /** @param options the seed, and who listens */
-  constructor({ seed, tell }: RunOptions) {
+  /**
+   * @param seed decides everything
+   * @param tell listens to the story
+   */
+  constructor(seed: number, tell?: (line: string) => void) {
     this.chance = new Chance(seed);
     this.judge = new Judge(tell);
     this.facts = new Facts(this.judge);
@@ -212,9 +174,12 @@ export class Simulation {
   async closed(process: SimProcess): Promise<void> {
     await this.settle(process);
     this.tally.closes += 1;
-    process.checkClosed();
-    process.life.die();
-    this.clients.checkAnswered(process.life);
+    // A fuse may have burnt down on what came after.
+    if (!process.life.isDead) {
+      process.checkClosed();
+      this.clients.checkAnswered(process.life);
+      process.life.die();
+    }
     this.subscribers.release();
   }
 
@@ -269,47 +234,4 @@ export class Simulation {
     this.judge.check(process.state === "closed", "closing does not end");
     if (this.judge.breach === undefined) await this.closed(process);
   }
-}
-
-/** Each run has its own mixture, so that rare things happen often in some. */
-function weightsOf(chance: Chance): readonly (readonly [number, Action])[] {
-  const rare = (weight: number): number => chance.isOneIn(2) ? 0 : chance.between(1, weight);
-  return [
-    [chance.between(100, 400), "unit"],
-    [chance.between(20, 120), "command"],
-    [chance.between(5, 60), "time"],
-    [chance.between(10, 60), "subscriber"],
-    [20, "check"],
-    [rare(4), "eio"],
-    [rare(6), "enospc"],
-    [rare(6), "snapshot"],
-    [rare(10), "crash"],
-    [rare(8), "close"],
-    [rare(2), "second"],
-  ];
-}
-
-/** Makes one run from its first action to its last check. */
-export async function simulate(options: RunOptions): Promise<RunResult> {
-  const simulation = new Simulation(options);
-  const { chance, judge, facts, clients, subscribers, disk } = simulation;
-  const drawn = chance.between(60, 700);
-  const actions = options.actions ?? drawn;
-  await simulation.act(actions);
-  if (judge.breach === undefined) await bringToEnd(simulation);
-  const reader = openEventReader(disk.log.openReadOnly());
-  if (judge.breach === undefined) await checkLog(reader, facts, judge, chance);
-  return {
-    breach: judge.breach,
-    root: await reader.root(),
-    actions,
-    tally: {
-      runs: 1,
-      events: facts.events.length,
-      jobs: facts.events.filter(({ type }) => type === "JobCreated").length,
-      seen: subscribers.seenCount,
-      ...simulation.tally,
-      ...clients.tally,
-    },
-  };
 }
