@@ -55,6 +55,8 @@ export class BackupJob implements DriverJob {
     const plan = await this.#prepare(context);
     const tasks = new CopyTasks(plan, context);
     this.#tasks = tasks;
+    // From here on a later process can tell whether the source is still what it was at the start.
+    if (context.resumeFrom === undefined) await this.#checkpoint(context);
     try {
       for (let end = await this.#pass(context, tasks); end !== "done";) {
         if (end === "cancelled") return;

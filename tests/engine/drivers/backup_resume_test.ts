@@ -56,6 +56,17 @@ describe("backup after a stop of its process", () => {
     });
   }
 
+  it("takes a checkpoint before it copies, and then refuses a source that was changed", async () => {
+    const first = new FakeContext({ onPausePoint: (_count, own) => own.cancel() });
+    await bed.run(first);
+    const [point] = first.record.checkpoints;
+    assertEquals([point?.stepCount, point?.current], [0, 0]);
+    fs.utimesSync(bed.folder.file("source.raw"), 1, 1);
+    const job = await bed.open({}, {}, true);
+    const context = new FakeContext({ resumeFrom: point!.resumeFrom, current: 0 });
+    await assertRejects(() => bed.drive(job, context), Error, "was written after the job began");
+  });
+
   it("begins again when there was no checkpoint", async () => {
     bed.folder.write("target.raw", new Uint8Array(10 * MIB + 1));
     const context = new FakeContext();
