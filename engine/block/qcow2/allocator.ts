@@ -149,6 +149,31 @@ export class Allocator {
     });
   }
 
+  /** Keeps what is allocated from now on away from everything up to this cluster. */
+  avoid(cluster: number): void {
+    this.#usedEnd = Math.max(this.#usedEnd, cluster + 1);
+    this.#hint = Math.max(this.#hint, cluster + 1);
+  }
+
+  /** Sets a count as a repair knows it, with a new block for it if need be. */
+  async setCount(cluster: number, count: number): Promise<void> {
+    await this.run(async () => {
+      const index = Math.floor(cluster / this.#refcounts.perBlock);
+      if (this.#refcounts.blockHost(index) === 0) {
+        this.#refcounts.growTable(index);
+        const host = await this.#appendTogether(1);
+        // Appending makes the blocks that it needs itself; this may be one of them.
+        if (this.#refcounts.blockHost(index) === 0) {
+          this.#refcounts.blocks.release(this.#refcounts.insertBlock(index, host));
+        } else {
+          this.releaseLater(host, this.#clusterSize);
+        }
+        await this.placeTable();
+      }
+      await this.#withBlock(cluster, (block, slot) => this.#refcounts.setIn(block, slot, count));
+    });
+  }
+
   /** Where the file may end. */
   get fileEnd(): number {
     return Math.max(this.#sizeAtStart, this.#usedEnd * this.#clusterSize);

@@ -97,32 +97,34 @@ export class Committer {
   }
 
   async #writeRefcounts({ blocks, table }: Snapshot): Promise<void> {
-    const { file, geometry } = this.#image;
-    await this.#writeTables(this.#refcounts.blocks, blocks);
-    if (table !== undefined) {
-      try {
+    const { file } = this.#image;
+    let isTableWritten = table === undefined;
+    try {
+      await this.#writeTables(this.#refcounts.blocks, blocks);
+      if (table !== undefined) {
         await file.flush();
-        await file.write(table.offset, table.bytes);
-        if (table.isMoved) {
-          await file.flush();
-          const place = new Uint8Array(12);
-          const refcountTableClusters = table.bytes.byteLength / geometry.clusterSize;
-          writeU64(viewOf(place), 0, table.offset);
-          viewOf(place).setUint32(8, refcountTableClusters);
-          await file.write(FIELD.refcountTableOffset, place);
-          const refcountTableOffset = table.offset;
-          this.#image.header = {
-            ...this.#image.header,
-            refcountTableOffset,
-            refcountTableClusters,
-          };
-        }
-      } catch (error) {
-        this.#refcounts.keepTableChange(table);
-        throw error;
+        await this.#writeRefcountTable(table);
+        isTableWritten = true;
       }
+      await file.flush();
+    } catch (error) {
+      if (table !== undefined && !isTableWritten) this.#refcounts.keepTableChange(table);
+      throw error;
     }
+  }
+
+  async #writeRefcountTable({ offset, bytes, isMoved }: RefcountTableChange): Promise<void> {
+    const { file, geometry } = this.#image;
+    await file.write(offset, bytes);
+    if (!isMoved) return;
     await file.flush();
+    const place = new Uint8Array(12);
+    const refcountTableClusters = bytes.byteLength / geometry.clusterSize;
+    writeU64(viewOf(place), 0, offset);
+    viewOf(place).setUint32(8, refcountTableClusters);
+    await file.write(FIELD.refcountTableOffset, place);
+    const refcountTableOffset = offset;
+    this.#image.header = { ...this.#image.header, refcountTableOffset, refcountTableClusters };
   }
 
   /** Keeps what comes after refcounts that could not be written. */

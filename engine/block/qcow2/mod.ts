@@ -2,6 +2,7 @@
  * The qcow2 format: disk images that grow as they are filled, on top of backing files.
  *
  * - `openQcow2` opens a chain, `createQcow2` makes an image; both give nodes.
+ * - `checkQcow2` finds leaks and corruptions, and sets counts right.
  * - FORMAT.md says which parts of the format are there.
  *
  * @example Makes an image, writes to it, and reads it again
@@ -19,6 +20,7 @@
  */
 
 export { backingPath, CHAIN_DEPTH_MAX, openQcow2, type Qcow2Options } from "./chain.ts";
+export { checkQcow2, PROBLEMS_MAX, type Qcow2CheckResult, type Qcow2Repair } from "./check.ts";
 export { createQcow2, formatQcow2, type Qcow2CreateOptions } from "./create.ts";
 export type { Qcow2Header } from "./header.ts";
 export { Qcow2Node, type Qcow2Parts } from "./qcow2_node.ts";

@@ -9,7 +9,7 @@
 
 import { BlockError, type BlockOperation } from "../errors.ts";
 import { type BlockNode, checkRange, checkWritable, type Extent } from "../node.ts";
-import { unsupported } from "./failures.ts";
+import { repairImage } from "./check.ts";
 import { INCOMPATIBLE } from "./layout.ts";
 import { checkMayWrite, type Qcow2Header } from "./header.ts";
 import { Qcow2Image } from "./image.ts";
@@ -25,6 +25,17 @@ export interface Qcow2Parts {
   readonly isReadOnly: boolean;
   /** What shows through where nothing is allocated. */
   readonly backing?: BlockNode | undefined;
+}
+
+/** Counts again what a writer that was not closed may have left uncounted. */
+async function mend(image: Qcow2Image): Promise<void> {
+  const { corruptions, problems } = await repairImage(image, "all");
+  if (corruptions === 0) return;
+  const action = `Cannot open "${image.name}" for writing`;
+  throw new BlockError("EIO", `${action}: it was not closed, and ${problems[0]}`, {
+    operation: "open",
+    subject: image.name,
+  });
 }
 
 /** A qcow2 image with its backing chain. */
@@ -44,9 +55,7 @@ export class Qcow2Node implements BlockNode {
     const image = await Qcow2Image.load(file, header, parts.backing);
     if (parts.isReadOnly) return new Qcow2Node(image, undefined);
     checkMayWrite(file.name, header);
-    if ((header.incompatible & INCOMPATIBLE.dirty) !== 0n) {
-      throw unsupported(file.name, "writing to an image that was not closed");
-    }
+    if ((header.incompatible & INCOMPATIBLE.dirty) !== 0n) await mend(image);
     return new Qcow2Node(image, await Qcow2Writer.open(image));
   }
 
@@ -101,7 +110,10 @@ export class Qcow2Node implements BlockNode {
     await this.#change([offset, length], (writer) => zeroRange(writer, offset, length));
   }
 
-  /** Lets go of the whole clusters of a range; they then read as zeros. */
+  /**
+   * Lets go of the whole clusters of a range; they then read as zeros. In version 2 nothing is done
+   * where a backing file would show through.
+   */
   async discard(offset: number, length: number): Promise<void> {
     await this.#change([offset, length], (writer) => discardRange(writer, offset, length));
   }
