@@ -39,7 +39,7 @@ const logs: Logs = {
   serveTcp: (host, port, service) => serveTcp({ host, port }, service),
 };
 
-/** The user's name; where the runtime does not know it, as Bun without `USER`, the user's number. */
+/** The user's name; where the runtime does not know it, as Bun without `USER`, a number. */
 function user(): string {
   try {
     const { username, uid } = userInfo();

@@ -89,28 +89,37 @@ function holdsNoGroupFact(job: JobState): boolean {
   return job.isStarted && !job.hasRunReturned;
 }
 
-async function foldTxn(
+/** A member with the facts of its transaction that stand in its stream. */
+interface FoldedMember {
+  readonly job: JobState;
+  readonly facts: readonly JobEvent[];
+  readonly isComplete: boolean;
+}
+
+async function foldMember(
   reader: EventReader,
-  txnId: string,
-  runIds: readonly string[],
+  runId: string,
   position: number,
   snapshots: boolean,
-): Promise<FoldedTxn> {
+): Promise<FoldedMember | undefined> {
   const facts: JobEvent[] = [];
   const onEvent = (event: JobEvent) => {
     if (isGroupFact(event)) facts.push(event);
   };
   const choice: FoldChoice = { snapshots, isUsable: holdsNoGroupFact, onEvent };
-  const jobs: JobState[] = [];
-  let isComplete = true;
-  for (const runId of runIds) {
-    const found = await foldJob(reader, runId, position, choice);
-    if (found === undefined) continue;
-    jobs.push(found.job);
-    isComplete &&= found.unknown.length === 0;
-  }
-  const isGroup = runIds[0] !== txnId;
-  const initial = initialTxn(txnId, isGroup);
+  const found = await foldJob(reader, runId, position, choice);
+  return found && { job: found.job, facts, isComplete: found.unknown.length === 0 };
+}
+
+async function foldTxn(
+  reader: EventReader,
+  txnId: string,
+  members: readonly FoldedMember[],
+  isGroup: boolean,
+  position: number,
+): Promise<FoldedTxn> {
+  const facts = members.flatMap((member) => member.facts);
+  let isComplete = members.every((member) => member.isComplete);
   if (isGroup) {
     for await (const event of reader.readStream(txnStream(txnId))) {
       if (event.position > position) break;
@@ -119,9 +128,24 @@ async function foldTxn(
     }
   }
   facts.sort((one, other) => one.position - other.position);
-  const folded = facts.reduce(evolveTxn, initial);
+  const folded = facts.reduce(evolveTxn, initialTxn(txnId, isGroup));
+  const jobs = members.map((member) => member.job);
   const last = Math.max(folded.position, ...jobs.map((job) => job.position));
   return { txn: { ...folded, jobs, position: last }, isComplete };
+}
+
+async function foldMembers(
+  reader: EventReader,
+  runIds: readonly string[],
+  position: number,
+  snapshots: boolean,
+): Promise<readonly FoldedMember[]> {
+  const members: FoldedMember[] = [];
+  for (const runId of runIds) {
+    const member = await foldMember(reader, runId, position, snapshots);
+    if (member !== undefined) members.push(member);
+  }
+  return members;
 }
 
 /**
@@ -141,7 +165,8 @@ export async function at(reader: EventReader, options: AtOptions = {}): Promise<
   const jobs = new Map<string, JobState>();
   let isComplete = true;
   for (const [txnId, runIds] of byTxn) {
-    const found = await foldTxn(reader, txnId, runIds, position, snapshots);
+    const members = await foldMembers(reader, runIds, position, snapshots);
+    const found = await foldTxn(reader, txnId, members, runIds[0] !== txnId, position);
     txns.push(found.txn);
     for (const job of found.txn.jobs) jobs.set(job.runId, job);
     isComplete &&= found.isComplete;
@@ -166,15 +191,19 @@ export async function atJob(
   const snapshots = options.snapshots ?? true;
   const runId = "runId" in name ? name.runId : await runIdAt(reader, name.id, position);
   if (runId === undefined) return undefined;
-  const found = await foldJob(reader, runId, position, { snapshots });
+  const found = await foldMember(reader, runId, position, snapshots);
   if (found === undefined) return undefined;
-  const { txnId } = found.job;
-  const runIds = txnId === runId
-    ? [runId]
-    : (await membersUntil(reader, position, txnId)).byTxn.get(txnId) ?? [];
-  const { txn, isComplete } = await foldTxn(reader, txnId, runIds, position, snapshots);
+  const { job } = found;
+  const { txnId } = job;
+  const isGroup = txnId !== runId;
+  let members: readonly FoldedMember[] = [found];
+  if (isGroup) {
+    const runIds = (await membersUntil(reader, position, txnId)).byTxn.get(txnId) ?? [];
+    members = await foldMembers(reader, runIds, position, snapshots);
+  }
+  const { txn, isComplete } = await foldTxn(reader, txnId, members, isGroup, position);
   const time = await timeAt(reader, position);
-  return { position, time, job: found.job, txn, isComplete };
+  return { position, time, job, txn, isComplete };
 }
 
 async function timeAt(reader: EventReader, position: number): Promise<number> {

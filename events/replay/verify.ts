@@ -3,9 +3,10 @@
  *
  * One pass, one row at a time. Checked are, for every record: its place, its bytes, its index
  * columns, its stream version, its time, its leaf; for every 256 records their stored subtree; for
- * every event its type, its stream and its cause; for every command its record, its answer and its entry in the index; for
- * every job the transition table; for every transaction its convergence; and every snapshot. In the
- * end the store looks at its own files: an index that lacks a row hides an event from a stream.
+ * every event its type, its stream and its cause; for every command its record, its answer and its
+ * entry in the index; for every job the transition table; for every transaction its convergence;
+ * and every snapshot. In the end the store looks at its own files: an index that lacks a row hides
+ * an event from a stream.
  *
  * What cannot be proved from a log alone: that nothing was cut off its end, and that nobody wrote
  * the whole of it anew. For that a tree head (size and root) that was kept elsewhere is needed.

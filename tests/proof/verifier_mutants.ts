@@ -10,9 +10,9 @@
  *   @default 40
  * - `--only` makes only mutants whose kind holds the text.
  *
- * Prints a table: found exactly where it was changed, found elsewhere, refused at the opening, found
- * with a tree head only, without any meaning (free space of the file), where nothing is claimed
- * (`isUnclaimed`). Ends with status 1 when a mutant was called valid.
+ * Prints a table: found exactly where it was changed, found elsewhere, refused at the opening,
+ * found with a tree head only, without any meaning (free space of the file), where nothing is
+ * claimed (`isUnclaimed`). Ends with status 1 when a mutant was called valid.
  */
 import { copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";

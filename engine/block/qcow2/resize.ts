@@ -79,8 +79,8 @@ async function grow(writer: Qcow2Writer, size: number): Promise<void> {
  * Changes the size.
  *
  * @param size bytes; 0 and more
- * @throws {BlockError} EINVAL for what is no size; EFBIG when the tables would be too large; ENOTSUP
- * when internal snapshots forbid it: version 2, or shrinking
+ * @throws {BlockError} EINVAL for what is no size; EFBIG when the tables would be too large;
+ * ENOTSUP when internal snapshots forbid it: version 2, or shrinking
  */
 export async function resizeImage(writer: Qcow2Writer, size: number): Promise<void> {
   const { image } = writer;

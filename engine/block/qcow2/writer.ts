@@ -79,7 +79,7 @@ export class Qcow2Writer {
     await this.relieve();
   }
 
-  /** Takes and fills clusters with nothing, so that later writes find them. Only without backing. */
+  /** Takes clusters and fills them with nothing, for later writes. Only without backing. */
   async preallocate(offset: number, length: number): Promise<void> {
     const { clusterSize, l2Entries } = this.image.geometry;
     for (const piece of this.#pieces(offset, length)) {
@@ -237,7 +237,7 @@ export class Qcow2Writer {
     return part.byteLength;
   }
 
-  /** A place in an entry is written to only if it is no table, and if the file is meant to be so. */
+  /** A place in an entry is written to only if it is no table, and if it is in use. */
   async #checkPlace(host: number, count: number): Promise<void> {
     const { clusterSize } = this.image.geometry;
     this.allocator.metadata.checkFree(host / clusterSize, count);

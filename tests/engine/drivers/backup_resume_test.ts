@@ -56,7 +56,7 @@ describe("backup after a stop of its process", () => {
     });
   }
 
-  it("takes a checkpoint before it copies, and then refuses a source that was changed", async () => {
+  it("takes a checkpoint before it copies, and refuses a source that was changed", async () => {
     const first = new FakeContext({ onPausePoint: (_count, own) => own.cancel() });
     await bed.run(first);
     const [point] = first.record.checkpoints;

@@ -180,7 +180,8 @@ export class RowMutants {
   cut(count: number, isCareful: boolean): Mutant {
     const size = this.#size - count;
     const careful = [
-      `delete from subtrees where (idx + 1) * (case level when 1 then 256 else 65536 end) > ${size}`,
+      `delete from subtrees
+         where (idx + 1) * (case level when 1 then 256 else 65536 end) > ${size}`,
       `delete from snapshots where position > ${size}`,
       `delete from commands where last_position > ${size}`,
     ];

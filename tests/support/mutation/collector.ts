@@ -1,6 +1,6 @@
 /**
- * Stands in for `@std/testing/bdd` in the workshop: keeps the cases instead of running them, so that
- * the worker can run any of them as often as it likes in one process.
+ * Stands in for `@std/testing/bdd` in the workshop: keeps the cases instead of running them, so
+ * that the worker can run any of them as often as it likes in one process.
  *
  * `before` and `after` run around every single case: each run of a case stands for itself.
  */

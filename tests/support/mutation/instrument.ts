@@ -1,6 +1,6 @@
 /**
- * Runs on Node beside an installed `@stryker-mutator/instrumenter`: puts all mutants of some files into
- * them, each behind a switch, and lists the mutants.
+ * Runs on Node beside an installed `@stryker-mutator/instrumenter`: puts all mutants of some files
+ * into them, each behind a switch, and lists the mutants.
  *
  *     instrument.ts REQUEST REPLY
  *
