@@ -1,4 +1,4 @@
-/** Damaged images: an error in words, no hang, no read larger than the format allows. */
+/** Damaged images: an error in words, no hang, and no read larger than the format allows. */
 
 import { assert } from "@std/assert";
 import { readFileSync } from "node:fs";
