@@ -173,6 +173,11 @@ describe("causeReads", () => {
     assertEquals(readsOf(started(5, "@3"), source), []);
   });
 
+  it("end for a chain that goes round", () => {
+    const [a, b] = [started(2, "@3"), started(3, "@2")];
+    assertEquals(readsOf(a, known(created(1, "r1", "d"), a, b)), []);
+  });
+
   it("go on from what was found", () => {
     const source = known(created(1, "r1", "d"));
     const reads = readsOf(started(5, "@3"), source, [started(3, "@2"), started(2)]);

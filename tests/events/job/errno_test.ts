@@ -98,6 +98,11 @@ const THROWN: readonly (readonly [string, unknown, string, string])[] = [
 
 describe("jobErrorOf", () => {
   for (const [name, thrown, errno, text] of THROWN) {
+    it("keeps the message of a system error whose errno is not known", () => {
+      const thrown = Object.assign(new Error("odd"), { code: "EODD", syscall: "read" });
+      assertEquals(jobErrorOf(thrown), { errno: "EIO", number: 5, text: "odd" });
+    });
+
     it(`makes ${errno} of ${name}`, () => {
       const error = jobErrorOf(thrown);
       assertEquals([error.errno, error.number, error.text], [errno, ERRNOS[errno]?.[0], text]);

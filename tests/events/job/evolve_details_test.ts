@@ -11,6 +11,7 @@ import {
   type JobState,
   type TxnState,
 } from "../../../events/job/mod.ts";
+import { JoblogError } from "../../../events/log/errors.ts";
 
 const EIO = { errno: "EIO", number: 5, text: "Input/output error" };
 
@@ -41,6 +42,12 @@ describe("evolveJob, details", () => {
     assertStringIncludes(named.message, '"j"');
     const internal = assertThrows(() => evolveJob({ ...running, id: null }, ready), Error);
     assertStringIncludes(internal.message, '"r"');
+  });
+
+  it("says that nothing was expected of a job that is dismissed", () => {
+    const gone = { ...running, status: "null" } as const;
+    const act = () => evolveJob(gone, event("JobPending", {}));
+    assertEquals(assertThrows(act, JoblogError).expected, "nothing");
   });
 
   it("counts a callback as closed once, also when it threw and returned", () => {

@@ -52,6 +52,18 @@ describe("reads of stored hashes", () => {
     assertEquals(asked, []);
   });
 
+  it("take a stored piece that ends with the tree, and pieces that do not begin with it", async () => {
+    const asked: string[] = [];
+    await rootAt(source(LEAVES.slice(0, 256), asked), 256);
+    assertEquals(asked, ["level 1: 0 to 0"]);
+    const leaves = [...LEAVES, ...LEAVES, ...LEAVES.slice(0, 100)];
+    asked.splice(0);
+    const proof = await inclusionProof(source(leaves, asked), 0, 1_500);
+    assertEquals(proof.length, 11);
+    assertEquals(asked[0], "level 1: 4 to 4");
+    assertEquals(asked[1], "leaves 1281 to 1500");
+  });
+
   it("say which hashes are not stored", async () => {
     const short = await refusal(() => rootAt(source(LEAVES.slice(0, 600)), 700));
     assertEquals(short.code, "logDamaged");
