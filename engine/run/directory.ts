@@ -78,9 +78,11 @@ export async function readDirectory(reader: EventReader): Promise<Directory> {
   const txns = snapshot && txnsOf(snapshot.state);
   if (txns !== undefined) directory.load(txns);
   const from = txns === undefined ? 1 : snapshot!.position + 1;
-  for await (const event of reader.readAll({ from })) {
-    assertKnown(event);
-    directory.apply(event as RecordedEvent & JobEvent);
+  for await (const page of reader.readPages({ from })) {
+    for (const event of page) {
+      assertKnown(event);
+      directory.apply(event as RecordedEvent & JobEvent);
+    }
   }
   return directory;
 }

@@ -19,6 +19,7 @@ import {
   readConsistency,
   readInclusion,
   readLog,
+  readLogPages,
   readRoot,
   readRows,
   readStream,
@@ -98,6 +99,10 @@ class Reader implements EventReader {
 
   readAll(options: ReadAllOptions = {}): AsyncIterable<RecordedEvent> {
     return readLog(this.backend, options);
+  }
+
+  readPages(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
+    return readLogPages(this.backend, options);
   }
 
   readStream(stream: string, options: ReadStreamOptions = {}): AsyncIterable<RecordedEvent> {

@@ -101,6 +101,21 @@ export function readLog(
   });
 }
 
+/** As `readLog`, a page at a time; none is empty. */
+export function readLogPages(
+  backend: StoreBackend,
+  options: ReadAllOptions,
+): AsyncIterable<readonly RecordedEvent[]> {
+  const pages = rowPages(backend, options, false);
+  return iterable(() => {
+    const read = pages();
+    return async () => {
+      const rows = await read();
+      return rows.length === 0 ? [] : [decodeAll(rows, options.upcast)];
+    };
+  });
+}
+
 /** Reads rows as they are stored, `from` to `to`, both inclusive. */
 export function readRows(
   backend: StoreBackend,

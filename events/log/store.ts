@@ -141,6 +141,8 @@ export interface EventReader {
   end(): Promise<LogEnd>;
   /** Reads the whole log by keyset pages. */
   readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent>;
+  /** The same in pages of at most 1,000 events, none empty: cheaper for who takes many. */
+  readPages(options?: ReadAllOptions): AsyncIterable<readonly RecordedEvent[]>;
   /** Reads one stream by keyset pages. */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent>;
   /** The rows as stored, for verification and export: never re-serialised, never upcast. */

@@ -17,7 +17,7 @@ import {
   jobStream,
 } from "../job/mod.ts";
 import type { SnapshotRow } from "../log/backend.ts";
-import type { JsonValue } from "../log/event.ts";
+import type { JsonValue, RecordedEvent } from "../log/event.ts";
 import { snapshotDue } from "../log/snapshot.ts";
 import type { EventReader } from "../log/store.ts";
 
@@ -25,6 +25,9 @@ type Draft<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Events of a job's stream between two snapshots of it. */
 export const SNAPSHOT_EVERY = 1_000;
+
+/** Events that are read at a time: a position in the middle needs half of what a snapshot spans. */
+const READ_AT_ONCE = 250;
 
 /** Name that the snapshots of a job are kept under. */
 export function jobSnapshotName(runId: string): string {
@@ -92,6 +95,26 @@ export interface FoldedJob {
   readonly snapshotPosition: number;
 }
 
+/** A stream's events after a version, up to a position; little is read beyond it. */
+async function* eventsAfter(
+  reader: EventReader,
+  stream: string,
+  version: number,
+  position: number,
+): AsyncGenerator<RecordedEvent> {
+  let from = version + 1;
+  let left = 0;
+  while (left === 0) {
+    left = READ_AT_ONCE;
+    for await (const event of reader.readStream(stream, { from, limit: READ_AT_ONCE })) {
+      if (event.position > position) return;
+      yield event;
+      from = event.version + 1;
+      left -= 1;
+    }
+  }
+}
+
 /**
  * The state of one run at a position; undefined when it did not exist then. Runs nothing.
  *
@@ -109,8 +132,7 @@ export async function foldJob(
   const snapshot = await newestSnapshot(reader, runId, position, choice);
   const job: Draft<JobState> = { ...(snapshot ?? INITIAL_JOB) };
   const unknown: number[] = [];
-  for await (const event of reader.readStream(jobStream(runId), { from: job.version + 1 })) {
-    if (event.position > position) break;
+  for await (const event of eventsAfter(reader, jobStream(runId), job.version, position)) {
     if (isJobEvent(event)) {
       applyToJob(job, event);
       choice.onEvent?.(event);
