@@ -52,7 +52,7 @@ describe("reads of stored hashes", () => {
     assertEquals(asked, []);
   });
 
-  it("take a stored piece that ends with the tree, and pieces that do not begin with it", async () => {
+  it("take a piece that ends with the tree, and pieces that do not begin with it", async () => {
     const asked: string[] = [];
     await rootAt(source(LEAVES.slice(0, 256), asked), 256);
     assertEquals(asked, ["level 1: 0 to 0"]);

@@ -26,7 +26,7 @@ import { filesBelow, makeWorkshop } from "./workshop.ts";
 const MUTATED = ["engine/core", "events/job", "events/log/merkle.ts", "events/log/proofs.ts"];
 /**
  * Whose cases may kill: those that are quick, as a survivor meets them all. Cases of the shell are
- * left out: under a mutant of the rules they wait for what never comes, each until its patience ends.
+ * left out: under a mutant of the rules they wait for what never comes until patience ends.
  */
 const TESTS = [
   "tests/engine/core",
