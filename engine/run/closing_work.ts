@@ -48,7 +48,16 @@ export class ClosingWork {
       entry.isWorking = false;
       this.#host.goOn(entry);
     };
-    this.#host.background(this.#run(entry, due).finally(done));
+    this.#host.background(this.#runThen(entry, due, done));
+  }
+
+  /** No `Promise.finally`, which takes another number of turns on each runtime. */
+  async #runThen(entry: TxnEntry, due: DueCallback, done: () => void): Promise<void> {
+    try {
+      await this.#run(entry, due);
+    } finally {
+      done();
+    }
   }
 
   async #run(entry: TxnEntry, due: DueCallback): Promise<void> {

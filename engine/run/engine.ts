@@ -28,6 +28,7 @@ import { dueWork, isClosing } from "../core/converge.ts";
 import type { Answer, Decision } from "../core/draft.ts";
 import { decideStopped } from "../core/recover.ts";
 import { decideSignal, type Signal } from "../core/signals.ts";
+import { Background } from "./background.ts";
 import { ClosingWork } from "./closing_work.ts";
 import { Drivers } from "./drivers.ts";
 import type { EngineOptions } from "./engine_options.ts";
@@ -60,7 +61,7 @@ export class Engine {
   readonly waits = new Waits();
   #failure: Error | undefined;
   #isStopping = false;
-  readonly #background = new Set<Promise<void>>();
+  readonly #background = new Background((error) => this.#fail(error));
 
   /** @param options what it is made of; nothing is read or appended yet */
   constructor(options: EngineOptions) {
@@ -253,14 +254,12 @@ export class Engine {
 
   /** Work that nobody awaits: `untilIdle` does, and a failure of it stops the engine. */
   background(work: Promise<void>): void {
-    const guarded = work.catch((error) => this.#fail(error));
-    this.#background.add(guarded);
-    void guarded.finally(() => this.#background.delete(guarded));
+    this.#background.add(work);
   }
 
   /** Resolves when no callback, no `run` and no append of the engine's own is under way. */
-  async untilIdle(): Promise<void> {
-    while (this.#background.size > 0) await Promise.all(this.#background);
+  untilIdle(): Promise<void> {
+    return this.#background.untilIdle();
   }
 
   /** After a callback: the next work of the transaction, if any. */
@@ -275,7 +274,7 @@ export class Engine {
     const text = "Cannot go on: a commit of the log failed";
     this.waits.end(new JoblogError("commitFailed", text, { cause: error, hint: REOPEN_HINT }));
     for (const entry of this.ledger.entries) {
-      for (const live of entry.live.values()) live.runner?.abandon();
+      for (const [, live] of entry.live) live.runner?.abandon();
     }
   }
 }

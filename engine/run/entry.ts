@@ -13,6 +13,27 @@ export interface LiveDriver {
   runner?: Runner;
 }
 
+/** Live halves by run id: a list, as most have one member and a map takes 200 bytes. */
+export class LiveDrivers implements Iterable<readonly [string, LiveDriver]> {
+  readonly #list: (readonly [string, LiveDriver])[] = [];
+
+  /** The live half of a member, if there is one. */
+  get(runId: string): LiveDriver | undefined {
+    return this.#list.find(([id]) => id === runId)?.[1];
+  }
+
+  /** Adds that of a member that has none. */
+  add(runId: string): LiveDriver {
+    const live: LiveDriver = {};
+    this.#list.push([runId, live]);
+    return live;
+  }
+
+  [Symbol.iterator](): Iterator<readonly [string, LiveDriver]> {
+    return this.#list.values();
+  }
+}
+
 /** A transaction with what belongs to it in this process. */
 export class TxnEntry {
   /** Durable state plus events that are queued: commands are decided against it. */
@@ -24,7 +45,7 @@ export class TxnEntry {
   /** Commands that wait for the end of the closing sequence, in order. */
   readonly queue: (() => void)[] = [];
   /** Live halves by run id. */
-  readonly live = new Map<string, LiveDriver>();
+  readonly live = new LiveDrivers();
 
   /** @param txn the state that both views start from */
   constructor(txn: TxnState) {
@@ -41,8 +62,6 @@ export class TxnEntry {
 
   /** The live half of a member. */
   liveOf(runId: string): LiveDriver {
-    let live = this.live.get(runId);
-    if (live === undefined) this.live.set(runId, live = {});
-    return live;
+    return this.live.get(runId) ?? this.live.add(runId);
   }
 }

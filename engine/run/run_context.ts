@@ -37,7 +37,7 @@ export interface LiveJob {
   /** The job's limiter. */
   readonly throttle: Throttle;
   /** Aborted at a force cancel. */
-  readonly controller: AbortController;
+  readonly signal: AbortSignal;
   /** A place where the job may be paused. */
   pausePoint(context: DriverContext): Promise<void>;
   /** Sleeps so long, or until it is entered. */
@@ -89,7 +89,7 @@ export class RunContext implements DriverContext {
   }
 
   get signal(): AbortSignal {
-    return this.#runner.controller.signal;
+    return this.#runner.signal;
   }
 
   get isCancelled(): boolean {

@@ -36,14 +36,14 @@ export class Runner implements LiveJob {
   readonly steps: StepRecorder;
   /** The job's limiter. */
   readonly throttle = new Throttle();
-  /** Aborted at a force cancel. */
-  readonly controller = new AbortController();
   readonly #host: RunnerHost;
   readonly #driver: DriverJob;
   readonly #ports: Ports;
   #ended: Promise<void> | undefined;
   #waiting: (() => void) | undefined;
   #timer: Timer | undefined;
+  #controller: AbortController | undefined;
+  #isAborted = false;
   #isAtPausePoint = false;
   #wasEntered = false;
   #isParking = false;
@@ -64,7 +64,7 @@ export class Runner implements LiveJob {
     const job = host.job();
     this.steps = new StepRecorder(host, job.progress);
     this.throttle.setSpeed(job.speed);
-    if (job.isForceCancelled) this.controller.abort();
+    if (job.isForceCancelled) this.#abort();
   }
 
   /** The job's durable state. */
@@ -90,6 +90,18 @@ export class Runner implements LiveJob {
   /** True once `run` was unwound because the process closes: it will not end any more. */
   get isParked(): boolean {
     return this.#isParked;
+  }
+
+  /** Aborted at a force cancel; made for the driver that asks for it. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#isAborted) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  #abort(): void {
+    this.#isAborted = true;
+    this.#controller?.abort();
   }
 
   /** Starts `run`. Resolves when it has ended and that is durable, or when it is parked. */
@@ -168,7 +180,8 @@ export class Runner implements LiveJob {
     if (this.#isParking) await this.#throwParked();
     if (this.job.isForceCancelled) return;
     if (this.job.pauseCount === 0) await this.#park(ms);
-    await this.pausePoint(context);
+    // Not awaited: the frame of a job that stays paused for long would be kept for nothing.
+    return this.pausePoint(context);
   }
 
   #park(ms?: number): Promise<void> {
@@ -221,7 +234,7 @@ export class Runner implements LiveJob {
       case "JobCancelRequested":
         if (before.isUserPaused) this.#userResume();
         this.#guard("cancel", () => this.#driver.cancel?.(after.isForceCancelled));
-        if (after.isForceCancelled) this.controller.abort();
+        if (after.isForceCancelled) this.#abort();
         return;
     }
   }
@@ -250,7 +263,7 @@ export class Runner implements LiveJob {
 
   /** The log has failed: nothing that `run` does will ever be recorded. It is asked to return. */
   abandon(): void {
-    this.controller.abort();
+    this.#abort();
     void this.parkForGood();
   }
 

@@ -14,7 +14,8 @@ export type JobListener = (job: JobState) => void;
 /** See the head of this file. */
 export class Waits {
   readonly #answers = new Map<string, PromiseWithResolvers<Refusal | null>>();
-  readonly #listeners = new Map<string, Set<JobListener>>();
+  /** Lists, which hundred thousands of jobs have room for; a change makes a new one. */
+  readonly #listeners = new Map<string, readonly JobListener[]>();
   readonly #rejects = new Set<(error: Error) => void>();
   #end: Error | undefined;
 
@@ -25,22 +26,21 @@ export class Waits {
 
   /** Calls back after each durable change of a job. @returns stops it */
   watch(runId: string, listener: JobListener): () => void {
-    let listeners = this.#listeners.get(runId);
-    if (listeners === undefined) this.#listeners.set(runId, listeners = new Set());
-    listeners.add(listener);
+    this.#listeners.set(runId, [...this.#listeners.get(runId) ?? [], listener]);
     return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0) this.#listeners.delete(runId);
+      const others = (this.#listeners.get(runId) ?? []).filter((other) => other !== listener);
+      if (others.length > 0) this.#listeners.set(runId, others);
+      else this.#listeners.delete(runId);
     };
   }
 
   /** Tells the listeners of a job about its durable state. */
   tell(job: JobState): void {
-    for (const listener of [...this.#listeners.get(job.runId) ?? []]) listener(job);
+    for (const listener of this.#listeners.get(job.runId) ?? []) listener(job);
   }
 
   /** Waits until a job's state fulfils a condition; what the condition throws is rejected with. */
-  until(
+  async until(
     runId: string,
     condition: (job: JobState) => boolean,
     signal?: AbortSignal,
@@ -55,10 +55,13 @@ export class Waits {
     });
     const abort = () => reject(signal?.reason);
     signal?.addEventListener("abort", abort);
-    return this.orEnd(promise).finally(() => {
+    // No `Promise.finally`, which takes another number of turns on each runtime.
+    try {
+      return await this.orEnd(promise);
+    } finally {
       stop();
       signal?.removeEventListener("abort", abort);
-    });
+    }
   }
 
   /** Resolves with the later answer to an accepted command; rejects if that is a refusal. */
@@ -86,7 +89,7 @@ export class Waits {
     }
     return new Promise((resolve, reject) => {
       this.#rejects.add(reject);
-      promise.then(resolve, reject).finally(() => this.#rejects.delete(reject));
+      void promise.then(resolve, reject).then(() => this.#rejects.delete(reject));
     });
   }
 

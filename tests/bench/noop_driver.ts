@@ -1,7 +1,14 @@
 /**
  * Kinds of jobs that do nothing, for measurements of the machine around them.
  */
-import type { Driver, DriverContext } from "../../engine/drivers/driver.ts";
+import type { Driver, DriverJob } from "../../engine/drivers/driver.ts";
+
+/** One for all jobs: it knows nothing of any of them. */
+const IDLE_JOB: DriverJob = {
+  run: async (context) => {
+    while (!context.isCancelled) await context.yield();
+  },
+};
 
 /** Ends at once. */
 export const NOOP: Driver = {
@@ -17,10 +24,5 @@ export const IDLE: Driver = {
   summary: "does nothing and does not end",
   isResumable: true,
   parameters: () => ({}),
-  open: () =>
-    Promise.resolve({
-      run: async (context: DriverContext) => {
-        while (!context.isCancelled) await context.yield();
-      },
-    }),
+  open: () => Promise.resolve(IDLE_JOB),
 };

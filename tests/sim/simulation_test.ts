@@ -14,6 +14,7 @@ const ROOTS: readonly (readonly [seed: number, root: string])[] = [
   [6, "3b28ef4ccaba4b761599dbb6e77ac313d76edb99360647ef505df5ab1b6b65d3"],
   [17, "c6d7dfd0b53c73fa53de210a5b96570362cef1bda4a83dcce35aee00155987f2"],
   [42, "15b1688955b4769046bef96e5e495ae231b32e5e5c5b602454a56e2720d9e2da"],
+  [903, "f25779bda496ef907b0f445a5569f6b2adb4343998147c1cd3d1f4411a4fe584"],
 ];
 
 describe("simulate()", () => {

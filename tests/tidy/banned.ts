@@ -90,11 +90,22 @@ function isExcusedAny(source: Source, node: ts.Node): boolean {
   return !isProduct(source.path) && /no-explicit-any/.test(source.lines[line - 1] ?? "");
 }
 
+/** It takes another number of turns on each runtime, and the order of a log follows the turns. */
+function isFinallyCall(node: ts.Node): boolean {
+  return ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression) &&
+    node.expression.name.text === "finally";
+}
+
+const isTurnExact = (path: string) => /^(events|engine)\//.test(path);
+
 function constructFault(source: Source, node: ts.Node): string | undefined {
   if (node.kind === ts.SyntaxKind.AnyKeyword && !isExcusedAny(source, node)) {
     return `"any" is banned: use "unknown" and narrow it`;
   }
   if (ts.isEnumDeclaration(node)) return `"enum" is banned: use a union of literals`;
+  if (isFinallyCall(node) && isTurnExact(source.path)) {
+    return `"Promise.finally" is banned here: use try and finally in an async function`;
+  }
   const isDefault = ts.isExportAssignment(node) || node.kind === ts.SyntaxKind.DefaultKeyword &&
       (ts.isFunctionDeclaration(node.parent) || ts.isClassDeclaration(node.parent));
   if (isDefault && !DEFAULT_EXPORTS.has(source.path)) {

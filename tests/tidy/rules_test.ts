@@ -47,6 +47,13 @@ describe("bannedRule()", () => {
     assertEquals(judge(bannedRule, "api/cli/main.ts", "process.exit(1);"), []);
   });
 
+  it("keeps Promise.finally out of events and engine", () => {
+    assertEquals(judge(bannedRule, "engine/run/a.ts", "void work.finally(f);").length, 1);
+    assertEquals(judge(bannedRule, "events/log/a.ts", "void work().finally(f);").length, 1);
+    assertEquals(judge(bannedRule, "api/http/a.ts", "void work.finally(f);"), []);
+    assertEquals(judge(bannedRule, "engine/run/a.ts", "try { f(); } finally { g(); }"), []);
+  });
+
   it("reports any, enum and default exports", () => {
     for (const text of ["let a: any;", "enum A { B }", "export default 1;"]) {
       assertEquals(judge(bannedRule, "api/http/a.ts", text).length, 1, text);

@@ -84,6 +84,12 @@ export class Committer {
     await this.#image.file.flush();
   }
 
+  /** Takes back what the header says of the image and a change makes untrue. */
+  async clearPromises(): Promise<void> {
+    await this.writeHeader(FIELD.autoclear, new Uint8Array(8));
+    this.#image.header = { ...this.#image.header, autoclear: 0n };
+  }
+
   #take(): Snapshot {
     const [from, to] = [this.#l1From, this.#l1To];
     this.#l1To = 0;

@@ -147,14 +147,20 @@ export class TableCache {
   }
 
   #start(index: number, host: number): Promise<CachedTable> {
-    const loading = this.#load(index, host).then((bytes) => {
-      const table = new CachedTable(index, host, bytes);
+    const loading = this.#take(index, host);
+    this.#loading.set(index, loading);
+    return loading;
+  }
+
+  async #take(index: number, host: number): Promise<CachedTable> {
+    try {
+      const table = new CachedTable(index, host, await this.#load(index, host));
       this.#tables.set(index, table);
       this.#drop();
       return table;
-    }).finally(() => this.#loading.delete(index));
-    this.#loading.set(index, loading);
-    return loading;
+    } finally {
+      this.#loading.delete(index);
+    }
   }
 
   #drop(): void {

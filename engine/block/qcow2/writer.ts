@@ -15,7 +15,6 @@ import { Committer } from "./commit.ts";
 import { type ClusterEntry, writeEntry } from "./entries.ts";
 import { corrupt } from "./failures.ts";
 import { type Qcow2Image, tablesKept } from "./image.ts";
-import { FIELD } from "./layout.ts";
 import { RangeLock } from "./range_lock.ts";
 import { readImage } from "./reader.ts";
 import { Refcounts } from "./refcounts.ts";
@@ -99,12 +98,11 @@ export class Qcow2Writer {
   /** Clears promises about the image that are about to become untrue. Before the first change. */
   async begin(): Promise<void> {
     if (this.image.header.autoclear === 0n) return;
-    this.#beginning ??= this.committer.writeHeader(FIELD.autoclear, new Uint8Array(8))
-      .then(() => {
-        this.image.header = { ...this.image.header, autoclear: 0n };
-      })
-      .finally(() => this.#beginning = undefined);
-    await this.#beginning;
+    try {
+      await (this.#beginning ??= this.committer.clearPromises());
+    } finally {
+      this.#beginning = undefined;
+    }
   }
 
   /** Hands the L2 table `index` to `use`, made or copied if need be. */
