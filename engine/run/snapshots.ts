@@ -1,5 +1,5 @@
 /**
- * Keeps snapshots while the engine runs: of a job every 1,000 events of its stream, of all
+ * Keeps snapshots while the engine runs: of a job every 250 events of its stream, of all
  * unfinished transactions every 50,000 events of the log (less often while there are more than
  * 12,500 of them) and at a clean close.
  *

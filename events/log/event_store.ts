@@ -10,9 +10,9 @@
  * Called by the composition (`mod.ts` of the house), tests and whoever opens a log.
  */
 import { Appender } from "./appender.ts";
-import { encodeValue } from "./codec.ts";
 import { JoblogError } from "./errors.ts";
 import { Feed, type FeedOptions } from "./feed.ts";
+import { checkJson } from "./plain_json.ts";
 import { bound } from "./read_bounds.ts";
 import {
   readCommand,
@@ -271,13 +271,13 @@ class Writer extends Reader implements EventStore {
 
   async putSnapshot(row: SnapshotRow): Promise<void> {
     this.#checkDurable(row.position);
-    encodeValue(row.state, "state");
+    checkJson(row.state, "state");
     await this.backend.putSnapshot(row);
   }
 
   async putCursor(name: string, position: number, state?: JsonValue): Promise<void> {
     this.#checkDurable(position);
-    if (state !== undefined) encodeValue(state, "state");
+    if (state !== undefined) checkJson(state, "state");
     await this.backend.putCursor(name, position, state);
   }
 

@@ -127,7 +127,7 @@ export async function takeSnapshot<State extends JsonValue>(
  *
  * @param before how many events were in before, such as a stream's version
  * @param after how many are in now
- * @param every events between two snapshots, 1 or more; DESIGN.md has 1,000 for a stream
+ * @param every events between two snapshots, 1 or more; DESIGN.md has 250 for a stream
  */
 export function snapshotDue(before: number, after: number, every: number): boolean {
   return Math.floor(after / every) > Math.floor(before / every);

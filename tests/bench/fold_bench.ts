@@ -6,7 +6,7 @@
  * Goals are for 1,000,000 events: `--events 1000000`.
  *
  * The log holds backups of 10,000 events each, 20 at a time, whose events come by turns; the last
- * 20 are unfinished. A snapshot of each job every 1,000 events, one of all unfinished transactions
+ * 20 are unfinished. A snapshot of each job every 250 events, one of all unfinished transactions
  * every 50,000, as the engine keeps them. The newest of these lies as far behind the end as it can:
  * the process was killed just before the next one.
  *

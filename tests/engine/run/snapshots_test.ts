@@ -6,7 +6,7 @@ import { ENGINE_SNAPSHOT, foldJob, verify } from "../../../events/replay/mod.ts"
 import { World } from "../../support/world.ts";
 
 describe("Snapshots", () => {
-  it("keeps one of a job every 1,000 events of its stream, each the fold up to there", async () => {
+  it("keeps one of a job every 250 events of its stream, each the fold up to there", async () => {
     const world = await World.open();
     const job = await world.start("j", { steps: 2_500, ready: true }, { type: "lasting" });
     await world.ports.settle();
@@ -14,7 +14,7 @@ describe("Snapshots", () => {
     const newest = await world.store.snapshot(name, FOLD_VERSION);
     assert(newest !== undefined);
     const first = await world.store.snapshot(name, FOLD_VERSION, newest.position - 1);
-    assertEquals([newest, first].map((row) => (row?.state as JobState).version), [2_000, 1_000]);
+    assertEquals([newest, first].map((row) => (row?.state as JobState).version), [2_500, 2_250]);
     const [folded, whole] = await Promise.all(
       [true, false].map((snapshots) =>
         foldJob(world.store, job.runId, newest.position, { snapshots })

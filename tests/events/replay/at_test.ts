@@ -139,7 +139,7 @@ describe("atJob", () => {
 });
 
 describe("jobSnapshotRow", () => {
-  it("is due every thousand events of a stream", () => {
+  it("is due each time that a stream has grown so much", () => {
     assertEquals(isJobSnapshotDue(SNAPSHOT_EVERY - 1, SNAPSHOT_EVERY), true);
     assertEquals(isJobSnapshotDue(SNAPSHOT_EVERY, SNAPSHOT_EVERY + 1), false);
     assertEquals(isJobSnapshotDue(10, 2 * SNAPSHOT_EVERY + 5), true);
