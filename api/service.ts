@@ -4,6 +4,8 @@
  * - Over a live engine it answers from durable state and takes commands; over a reader alone it
  *   answers from the log, and commands are refused with "logReadOnly".
  * - Each reply says which process stands behind it: no status is told without its writer.
+ * - What a reply tells and the position that it names are of one moment: who follows the log from
+ *   there on misses nothing and sees nothing twice.
  * - Input is checked against the contract here, so that all ways in refuse the same things in the
  *   same words.
  *
@@ -11,7 +13,7 @@
  */
 import { jobStream } from "../events/job/mod.ts";
 import { JoblogError } from "../events/log/errors.ts";
-import type { EventReader, SubscribeOptions, Subscription } from "../events/log/store.ts";
+import type { EventReader, Subscription } from "../events/log/store.ts";
 import { at } from "../events/replay/at.ts";
 import {
   jobs,
@@ -28,8 +30,9 @@ import type { CommandContext, Joblog } from "../engine/run/mod.ts";
 import type * as contract from "./contract.ts";
 import { createJobs, sendVerb } from "./service/commands.ts";
 import { Follower } from "./service/follower.ts";
+import { followLog, type FollowOptions } from "./service/following.ts";
 import { whyField } from "./service/history.ts";
-import { viewOf, withVerbs } from "./service/job_view.ts";
+import { viewOf } from "./service/job_view.ts";
 import { isRunId, jobOf, positionOf, runOf } from "./service/lookup.ts";
 import { eventsPage } from "./service/page.ts";
 import { momentFrom } from "./service/request.ts";
@@ -39,6 +42,7 @@ import { writerOf } from "./service/writer.ts";
 export type { CommandContext } from "../engine/run/mod.ts";
 export type { RecordedEvent } from "../events/log/event.ts";
 export type { Subscription } from "../events/log/store.ts";
+export type { FollowOptions } from "./service/following.ts";
 export { type ErrorDetails, JoblogError } from "../events/log/errors.ts";
 export { invalidRequest } from "./service/request.ts";
 
@@ -50,18 +54,6 @@ export interface ServiceOptions {
   readonly joblog?: Joblog;
   /** Says whether a live process holds the log for writing. @default whether `joblog` is there */
   readonly isWriterAlive?: () => boolean;
-}
-
-/** Filters of a subscription. */
-export interface FollowOptions {
-  /** The last position already seen. @default 0 */
-  readonly after?: number;
-  /** Only these types. */
-  readonly types?: readonly string[];
-  /** Only this job, by id or run id. */
-  readonly job?: string;
-  /** Ends it. */
-  readonly signal?: AbortSignal;
 }
 
 /** The facade. Safe to call concurrently; whoever opened the log closes it. */
@@ -122,12 +114,13 @@ export class Service {
       const list = world.jobs.filter((job) => job.id !== null && (all || job.status !== "null"));
       return await this.#around({ jobs: list.map(viewOf) }, position);
     }
-    const { joblog, reader } = this.#options;
-    // Read first: who follows the log from there on misses nothing of what is shown here.
-    const { position } = await reader.end();
-    const list = joblog !== undefined && !all
-      ? joblog.jobs()
-      : await this.#jobs.current((state) => listJobs(state, { all }));
+    const { joblog } = this.#options;
+    if (joblog !== undefined && !all) {
+      return await this.#around({ jobs: joblog.jobs().map(viewOf) }, joblog.position);
+    }
+    const [list, position] = await this.#jobs.current((state, position) =>
+      [listJobs(state, { all }), position] as const
+    );
     return await this.#around({ jobs: list.map(viewOf) }, position);
   }
 
@@ -138,15 +131,15 @@ export class Service {
    */
   async job(id: string, options: { readonly at?: string } = {}): Promise<contract.JobReplyValue> {
     const { reader, joblog } = this.#options;
-    if (options.at !== undefined) {
-      const position = await this.#position(options.at);
-      return await this.#around({ job: viewOf(await jobOf(reader, id, position)) }, position);
-    }
-    const { position } = await reader.end();
-    const live = isRunId(id)
+    const live = options.at !== undefined
+      ? undefined
+      : isRunId(id)
       ? joblog?.jobs().find((job) => job.runId === id)
       : joblog?.job(id)?.state;
-    return await this.#around({ job: viewOf(live ?? await jobOf(reader, id)) }, position);
+    if (live !== undefined) return await this.#around({ job: viewOf(live) }, joblog!.position);
+    const upTo = options.at === undefined ? undefined : await this.#position(options.at);
+    const { job, position } = await jobOf(reader, id, upTo);
+    return await this.#around({ job: viewOf(job) }, position);
   }
 
   /**
@@ -155,9 +148,10 @@ export class Service {
    * @throws {JoblogError} code "unknownTxn"
    */
   async txn(id: string): Promise<contract.TxnReplyValue> {
-    const view = await this.#txns.current((state) => {
+    const [view, position] = await this.#txns.current((state, position) => {
       const txn = state.txns.get(id);
-      return txn && txnView(txn, state.pauses);
+      const view = txn && { ...txnView(txn, state.pauses), members: txn.jobs.map(viewOf) };
+      return [view, position] as const;
     });
     if (view === undefined) {
       throw new JoblogError("unknownTxn", `Cannot find transaction "${id}": there is none`, {
@@ -165,8 +159,7 @@ export class Service {
         hint: "The field txnId of a job names its transaction.",
       });
     }
-    const members = view.members.map((job) => withVerbs(job, false));
-    return await this.#around({ txn: { ...view, members } });
+    return await this.#around({ txn: view }, position);
   }
 
   /**
@@ -186,29 +179,23 @@ export class Service {
    * @throws {JoblogError} codes "unknownJob" and "invalidArgument"
    */
   async follow(options: FollowOptions = {}): Promise<Subscription> {
-    const stream = await this.#streamOf(options.job);
-    const subscribe: SubscribeOptions = {
-      ...(options.after === undefined ? {} : { after: options.after }),
-      ...(options.types === undefined ? {} : { types: options.types }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-      ...(stream === undefined ? {} : { stream }),
-    };
-    return this.#options.reader.subscribe(subscribe);
+    return followLog(this.#options.reader, options, await this.#streamOf(options.job));
   }
 
   /** Each status of a job: since when, by whom and why. Errors as for `job`. */
   async timeline(id: string): Promise<contract.TimelineReplyValue> {
     const { reader } = this.#options;
-    const { runId } = await jobOf(reader, id);
-    const timeline = await readTimeline(reader, runId);
+    const { job: { runId }, position } = await jobOf(reader, id);
+    const timeline = await readTimeline(reader, runId, { position });
     if (timeline === undefined) throw new Error(`Job ${runId} is in the log, and is not`);
-    return await this.#around({ ...timeline, job: viewOf(timeline.job) });
+    return await this.#around({ ...timeline, job: viewOf(timeline.job) }, position);
   }
 
   /** Why a field has its value. Errors as for `job`, and "invalidRequest" for an unknown field. */
   async why(id: string, field: string): Promise<contract.WhyReplyValue> {
     const { reader } = this.#options;
-    return await this.#around(await whyField(reader, await jobOf(reader, id), field));
+    const { job, position } = await jobOf(reader, id);
+    return await this.#around(await whyField(reader, job, field), position);
   }
 
   /**
@@ -250,8 +237,8 @@ export class Service {
    * @throws {JoblogError} codes "invalidRequest", "logReadOnly", or the engine's refusal
    */
   async create(body: unknown, context: CommandContext): Promise<contract.CreatedReplyValue> {
-    const { txnId, jobs } = await createJobs(this.#engine(), body, context);
-    return await this.#around({ txnId, jobs: jobs.map(viewOf) });
+    const { txnId, jobs, position } = await createJobs(this.#engine(), body, context);
+    return await this.#around({ txnId, jobs: jobs.map(viewOf) }, position);
   }
 
   /**
@@ -269,7 +256,8 @@ export class Service {
     const joblog = this.#engine();
     const known = await sendVerb(joblog, id, verb, body, context);
     const job = joblog.jobs().find((now) => now.runId === known?.runId);
-    return await this.#around({ verb, job: job === undefined ? null : viewOf(job) });
+    const view = job === undefined ? null : viewOf(job);
+    return await this.#around({ verb, job: view }, joblog.position);
   }
 
   #engine(): Joblog {
@@ -291,9 +279,8 @@ export class Service {
 
   async #around<T extends object>(
     body: T,
-    position?: number,
+    position: number,
   ): Promise<T & { readonly position: number; readonly writer: contract.WriterViewValue }> {
-    const writer = await this.writer();
-    return { ...body, position: position ?? (await this.#options.reader.end()).position, writer };
+    return { ...body, position, writer: await this.writer() };
   }
 }

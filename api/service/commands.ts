@@ -25,6 +25,8 @@ export interface CreatedJobs {
   readonly txnId: string | null;
   /** The jobs, in the order of the requests. */
   readonly jobs: readonly JobState[];
+  /** The position that this is true of. */
+  readonly position: number;
 }
 
 /** The longest idempotency key or correlation id. */
@@ -57,9 +59,9 @@ function checkedContext(context: CommandContext): CommandContext {
   return context;
 }
 
-async function created(pending: Promise<Job>): Promise<CreatedJobs> {
+async function created(joblog: Joblog, pending: Promise<Job>): Promise<CreatedJobs> {
   const job = await pending;
-  return { txnId: null, jobs: [job.state] };
+  return { txnId: null, jobs: [job.state], position: joblog.position };
 }
 
 /**
@@ -78,6 +80,7 @@ export async function createJobs(
     const { start, ...job } = parsed(JobBody, body);
     const request = requestOf(job as JobBodyValue);
     return await created(
+      joblog,
       start === false ? joblog.create(request, context) : joblog.start(request, context),
     );
   }
@@ -85,13 +88,15 @@ export async function createJobs(
   const requests = jobs.map((job) => requestOf(job as JobBodyValue));
   const options = completionMode === undefined ? {} : { completionMode };
   const made = await joblog.transaction(requests, options, context);
-  return { txnId: made.txnId, jobs: made.jobs.map((job) => job.state) };
+  const states = made.jobs.map((job) => job.state);
+  return { txnId: made.txnId, jobs: states, position: joblog.position };
 }
 
 /**
  * Sends a verb to a job.
  *
- * @param id the job's id, or its run id
+ * @param id the job's id, or its run id: then the verb is for this run, also when it has to wait
+ * and somebody else has the id by then
  * @param body the verb's arguments; undefined = none
  * @returns the job, as it was before the verb; undefined when it is an unknown one
  * @throws {JoblogError} code "invalidRequest", or the engine's refusal
@@ -109,6 +114,8 @@ export async function sendVerb(
   const known = isRunId(subject)
     ? joblog.jobs().find((job) => job.runId === subject)
     : joblog.job(subject)?.state;
-  await joblog.verb(known?.id ?? subject, verb, args, context);
+  // A run that is in no list, such as that of an internal job, is unknown to users.
+  const target = isRunId(subject) && known !== undefined ? { runId: subject } : subject;
+  await joblog.verb(target, verb, args, context);
   return known;
 }

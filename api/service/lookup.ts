@@ -22,33 +22,43 @@ function unknownJob(id: string, position: number | undefined): JoblogError<"unkn
   });
 }
 
+async function lifeAt(
+  reader: EventReader,
+  id: string,
+  position: number,
+): Promise<string | undefined> {
+  if (!isRunId(id)) return await runIdAt(reader, id, position);
+  return await reader.streamVersion(jobStream(id)) > 0 ? id : undefined;
+}
+
 /**
  * Finds the run id of a job: a run id itself, or the newest life of an id.
  *
- * @param upTo only lives that were created at this position or before
  * @throws {JoblogError} code "unknownJob"
  */
-export async function runOf(reader: EventReader, id: string, upTo?: number): Promise<string> {
-  if (isRunId(id)) {
-    if (await reader.streamVersion(jobStream(id)) > 0) return id;
-    throw unknownJob(id, upTo);
-  }
-  const runId = await runIdAt(reader, id, upTo ?? (await reader.end()).position);
-  if (runId === undefined) throw unknownJob(id, upTo);
+export async function runOf(reader: EventReader, id: string): Promise<string> {
+  const runId = await lifeAt(reader, id, (await reader.end()).position);
+  if (runId === undefined) throw unknownJob(id, undefined);
   return runId;
 }
 
 /**
  * Folds one job, from its newest snapshot on.
  *
+ * @param upTo where to look. @default the end of the log as it is now
+ * @returns the job, and the position that this is true of
  * @throws {JoblogError} code "unknownJob" when there is none, or was none yet at this position
  */
-export async function jobOf(reader: EventReader, id: string, upTo?: number): Promise<JobState> {
-  const runId = await runOf(reader, id, upTo);
+export async function jobOf(
+  reader: EventReader,
+  id: string,
+  upTo?: number,
+): Promise<{ readonly job: JobState; readonly position: number }> {
   const position = upTo ?? (await reader.end()).position;
-  const found = await foldJob(reader, runId, position, { snapshots: true });
-  if (found === undefined) throw unknownJob(id, upTo);
-  return found.job;
+  const runId = await lifeAt(reader, id, position);
+  const found = runId && await foldJob(reader, runId, position, { snapshots: true });
+  if (!found) throw unknownJob(id, upTo);
+  return { job: found.job, position };
 }
 
 /**

@@ -123,17 +123,26 @@ export class Joblog {
   }
 
   /**
-   * Sends a verb to the job that holds an id. Resolves when its answer is durable.
+   * Sends a verb to a job. Resolves when its answer is durable.
    *
+   * @param target an id: whoever holds it when the verb's turn comes; or one run, and no other
    * @throws {JoblogError} code "unknownJob", or the verb's refusal in the order of its checks
    */
   verb(
-    id: string,
+    target: string | { readonly runId: string },
     verb: Verb,
     args: VerbArguments = {},
     context: CommandContext = {},
   ): Promise<void> {
-    return this.#commands.verb({ id }, verb, args, context);
+    // What is neither is left to the checks, which refuse it.
+    const runId = (target as { readonly runId?: string } | null)?.runId;
+    const of = runId === undefined ? { id: target as string } : { id: null, runId };
+    return this.#commands.verb(of, verb, args, context);
+  }
+
+  /** Position of the last event in what can be read here, in the turn in which it is asked. */
+  get position(): number {
+    return this.#engine.ledger.durablePosition;
   }
 
   /** Jobs that are not dismissed, newest first; internal ones are left out. */

@@ -48,6 +48,7 @@ export class Ledger {
   readonly #entryOfRun = new Map<string, TxnEntry>();
   readonly #runOfId = new Map<string, string>();
   readonly #versions = new Map<string, number>();
+  #durablePosition: number;
 
   /**
    * @param store the log
@@ -56,6 +57,12 @@ export class Ledger {
   constructor(store: EventStore, listener: DurableListener) {
     this.#store = store;
     this.#listener = listener;
+    this.#durablePosition = store.headPosition;
+  }
+
+  /** Position of the last event that the durable states hold: of one moment with all of them. */
+  get durablePosition(): number {
+    return this.#durablePosition;
   }
 
   /** Unfinished transactions, oldest first. */
@@ -202,7 +209,9 @@ export class Ledger {
     changes: readonly ([TxnEntry, JobEvent, TxnState] | undefined)[],
   ): Promise<void> {
     await pending.durable;
-    for (const change of changes) {
+    const [first] = pending.events;
+    for (const [index, change] of changes.entries()) {
+      this.#durablePosition = first!.position + index;
       if (change === undefined) continue;
       const [entry, event, after] = change;
       const before = entry.durable;

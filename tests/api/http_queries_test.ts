@@ -48,6 +48,50 @@ describe("createApp() queries", () => {
     }
   });
 
+  it("names the position that what it shows is true of, whatever happens meanwhile", async () => {
+    const runId = await start(toy, "a");
+    const { joblog } = toy;
+    let speed = 0;
+    const reader = new Proxy(joblog.reader, {
+      get(target, name) {
+        const value = Reflect.get(target, name, target);
+        if (typeof value !== "function") return value;
+        const method = value.bind(target);
+        const change = () => joblog.verb({ runId }, "set-speed", { speed: speed += 1 });
+        if (name === "end" || name === "streamVersion") {
+          return async (...args: unknown[]) => (await change(), await method(...args));
+        }
+        if (name !== "readAll" && name !== "readStream") return method;
+        return async function* (...args: unknown[]) {
+          await change();
+          yield* method(...args);
+          await change();
+        };
+      },
+    });
+    const service = new Service({ reader, joblog });
+    const calm = new Service({ reader: joblog.reader, joblog });
+    const jobAt = async (position: number) => (await calm.job(runId, { at: String(position) })).job;
+    const readOnly = new Service({ reader });
+    for (const one of [service, readOnly]) {
+      const { txn, position } = await one.txn(runId);
+      assertEquals(txn.members, [await jobAt(position)]);
+      const { job, position: told } = await one.job("a");
+      assertEquals(job, await jobAt(told));
+      const all = await one.jobs({ all: true });
+      assertEquals(all.jobs, [await jobAt(all.position)]);
+      const timeline = await one.timeline("a");
+      assertEquals(timeline.job, await jobAt(timeline.position));
+      const why = await one.why("a", "speed");
+      assertEquals(why.value, (await jobAt(why.position)).speed);
+    }
+    const verb = await service.verb("a", "pause", {}, {});
+    assertEquals(verb.job, await jobAt(verb.position));
+    const created = await service.create({ type: "count", id: "b" }, {});
+    const at = String(created.position);
+    assertEquals(created.jobs[0], (await calm.job("b", { at })).job);
+  });
+
   it("shows a job as it was at a position and at an instant", async () => {
     await start(toy, "a");
     await toy.ask("POST", "/v1/jobs/a/pause");
