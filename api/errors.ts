@@ -12,6 +12,7 @@
  */
 import type { LogErrorCode } from "../events/log/errors.ts";
 import type { RefusalCode } from "../engine/core/refusals.ts";
+import type { GraphRefusalCode } from "../engine/graph/refusals.ts";
 
 /** Codes of the ways in: what is wrong with a request before it is a command. */
 export type ApiErrorCode =
@@ -53,12 +54,18 @@ export type ApiErrorCode =
 /** Codes that the engine and the drivers raise beside refusals; each is a fault of a program. */
 export type EngineErrorCode =
   | "forbiddenTransition"
+  | "forbiddenGraphChange"
   | "invalidDriver"
   | "duplicateDriver"
   | "unknownType";
 
 /** Every code of the house. */
-export type ErrorCode = LogErrorCode | RefusalCode | EngineErrorCode | ApiErrorCode;
+export type ErrorCode =
+  | LogErrorCode
+  | RefusalCode
+  | GraphRefusalCode
+  | EngineErrorCode
+  | ApiErrorCode;
 
 /** Error classes of the QMP wire. */
 export type QmpClass =
@@ -150,6 +157,20 @@ export const ERROR_TABLE: { readonly [C in ErrorCode]: ErrorRow } = {
   openFailed: row(422, "refused", "What the job works on cannot be opened"),
   closing: row(503, "refused", "The engine is closing"),
   idempotencyConflict: row(422, "refused", "The idempotency key was used for something else"),
+  unknownNode: row(404, "notFound", "No such node"),
+  duplicateNode: row(409, "refused", "The node name is in use"),
+  invalidNodeName: row(400, "refused", "The node name is malformed"),
+  nodeInUse: row(409, "refused", "The node is in use"),
+  nodeBusy: row(409, "refused", "The node is busy"),
+  nodeMissing: row(409, "refused", "The node is missing"),
+  nodeReadOnly: row(409, "refused", "The node is read-only"),
+  notRootNode: row(409, "refused", "The node has a parent"),
+  permissionConflict: row(409, "refused", "Users of the node do not go together"),
+  nodeNotReopened: row(409, "refused", "The node cannot be opened anew in this way"),
+  unknownBitmap: row(404, "notFound", "No such bitmap"),
+  duplicateBitmap: row(409, "refused", "The bitmap name is in use"),
+  bitmapUnusable: row(409, "refused", "The bitmap cannot be used"),
+  forbiddenGraphChange: row(500, "fault", "The graph of nodes was changed against the rules"),
   forbiddenTransition: row(500, "fault", "A job was moved against the rules"),
   invalidDriver: row(500, "fault", "A driver is malformed"),
   duplicateDriver: row(500, "fault", "Two drivers have one name"),

@@ -3,16 +3,18 @@
  *
  * Types are only added; a meaning never changes. Unless said otherwise an event stands in the
  * stream of its job, `job-<run id>`. Facts of a group stand in `txn-<txn id>`; a lone job has no
- * such stream, and they stand in its own.
+ * such stream, and they stand in its own. Those of the graph of nodes are in `graph_events.ts`.
  *
  * Source: QEMU 7.2 job.c, blockjob.c for the facts; DESIGN.md, The log, for commands and steps.
  */
 import type { JsonObject, JsonValue, RecordedEvent } from "../log/event.ts";
 import type { ErrorAction, ErrorPolicy, IoOperation, IoStatus } from "./error_policy.ts";
 import type { JobError } from "./errno.ts";
+import { GRAPH_SCHEMAS, type GraphEventData, type NodeVerb } from "./graph_events.ts";
 
-/** Commands that change something: QEMU's verbs and the ways to make a job. */
+/** Commands that change something: QEMU's verbs, the ways to make a job, those of the graph. */
 export type CommandVerb =
+  | NodeVerb
   | "create"
   | "start"
   | "transaction"
@@ -40,7 +42,7 @@ export type FaultedCallback = CallbackName | "cancel" | "setSpeed" | "userResume
 export type PauseCause = "user" | "policy" | "logSpace" | "internal";
 
 /** Data of each event type. Since: event version 1, all of them. */
-export interface JobEventData {
+export interface JobEventData extends GraphEventData {
   /** The engine accepted the id. Appended by creation; implies status created. */
   JobCreated: {
     readonly runId: string;
@@ -239,6 +241,7 @@ export const EVENT_SCHEMAS: { readonly [T in JobEventType]: number } = {
   EngineClosed: 1,
   CommandsThrottled: 1,
   LogSpaceLow: 1,
+  ...GRAPH_SCHEMAS,
 };
 
 /** The numbered behaviour of the machine that new jobs are created with. */

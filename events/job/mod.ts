@@ -39,6 +39,8 @@ export * from "./error_policy.ts";
 export * from "./errno.ts";
 export * from "./events.ts";
 export * from "./evolve.ts";
+export * from "./graph_events.ts";
+export * from "./graph_state.ts";
 export * from "./sentences.ts";
 export * from "./state.ts";
 export * from "./status.ts";

@@ -22,6 +22,7 @@ import {
 } from "../job/mod.ts";
 import type { Faults } from "./faults.ts";
 import { checkMembers, checkTxnRules, isVerb } from "./txn_rules.ts";
+import { GraphCheck } from "./verify_graph.ts";
 
 /** What was checked of the jobs. */
 export interface JobCounts {
@@ -62,6 +63,7 @@ export class JobCheck {
   /** Run ids of the jobs that the last event created; the caller empties it. */
   readonly created: string[] = [];
   readonly #faults: Faults;
+  readonly #graph: GraphCheck;
   /** Unfinished transactions by the names of their streams; null = finished or not to be folded. */
   readonly #streams = new Map<string, Entry | null>();
   readonly #entries = new Set<Entry>();
@@ -70,6 +72,7 @@ export class JobCheck {
   /** @param faults where findings go */
   constructor(faults: Faults) {
     this.#faults = faults;
+    this.#graph = new GraphCheck(faults);
   }
 
   /** The transactions that are not finished, in the order of their creation. */
@@ -96,6 +99,7 @@ export class JobCheck {
     const { stream, type } = event;
     const runId = runIdOfStream(stream);
     if (type === "StepTaken") this.counts.steps += 1;
+    if (this.#graph.concerns(event)) return this.#graph.check(event);
     if (stream === ENGINE_STREAM || ENGINE_TYPES.has(type)) return this.#checkEngine(event);
     const entry = this.#streams.get(stream) ?? this.#open(event, runId);
     if (entry === undefined || entry.isBroken) return;

@@ -91,7 +91,7 @@ export const LAYERS: readonly Layer[] = [
     builtins: ["node:path"],
   },
   { folder: "api/contract", own: ["api/errors"], types: ["events"], packages: ["zod"] },
-  { folder: "api/errors", own: [], types: ["events", "engine/core"] },
+  { folder: "api/errors", own: [], types: ["events", "engine/core", "engine/graph"] },
   { folder: "api/http", own: FRONT, packages: ["hono", "zod"], builtins: FRONT_BUILTINS },
   { folder: "api/dashboard", own: FRONT, packages: ["hono"], builtins: FRONT_BUILTINS },
   { folder: "api/qmp", own: FRONT, builtins: [...FRONT_BUILTINS, "node:net"] },

@@ -1,0 +1,178 @@
+/**
+ * Every way in which the graph says no: a code for programs and QEMU's text for people.
+ *
+ * Source: QEMU 7.2 block.c, blockdev.c, block/monitor/bitmap-qmp-cmds.c, block/dirty-bitmap.c,
+ * qapi/qobject-input-visitor.c, as far as clients can see the texts.
+ */
+import { JoblogError } from "../../events/log/errors.ts";
+
+/** Codes of refusals of the graph. A code never changes its meaning. */
+export type GraphRefusalCode =
+  /** No node, or no bitmap's node, has this name. */
+  | "unknownNode"
+  /** The name is taken. */
+  | "duplicateNode"
+  /** The name is not well-formed. */
+  | "invalidNodeName"
+  /** Something leads to the node still, or it is not the user's to delete. */
+  | "nodeInUse"
+  /** Somebody who holds the node forbids the operation. */
+  | "nodeBusy"
+  /** The node was lost at the last opening of the log. */
+  | "nodeMissing"
+  /** The node may not be written. */
+  | "nodeReadOnly"
+  /** The node has a parent, and the operation is for roots only. */
+  | "notRootNode"
+  /** Two users of a node do not go together. */
+  | "permissionConflict"
+  /** The node cannot be opened anew in this way. */
+  | "nodeNotReopened"
+  /** No bitmap of the node has this name. */
+  | "unknownBitmap"
+  /** The name is taken on this node. */
+  | "duplicateBitmap"
+  /** A job uses the bitmap, or its bits are lost. */
+  | "bitmapUnusable";
+
+/** A typed "no": an answer, not an exception. */
+export interface GraphRefusal {
+  /** For programs: one of the codes above, `invalidParameter` or `openFailed`. */
+  readonly code: GraphRefusalCode | "invalidParameter" | "openFailed";
+  /** For people, letter for letter QEMU's where QEMU has one. */
+  readonly text: string;
+}
+
+/** The refusal as an error, for callers who cannot go on. */
+export function graphError(refusal: GraphRefusal, subject?: string): JoblogError {
+  return new JoblogError(refusal.code, refusal.text, subject === undefined ? {} : { subject });
+}
+
+/** The refusal in an error that was thrown by this room; undefined for any other error. */
+export function graphRefusalOf(error: unknown): GraphRefusal | undefined {
+  if (!(error instanceof JoblogError)) return undefined;
+  return { code: error.code as GraphRefusal["code"], text: error.message };
+}
+
+/** A command that names a node which must be there. */
+export function noSuchNode(name: string): GraphRefusal {
+  return { code: "unknownNode", text: `Failed to find node with node-name='${name}'` };
+}
+
+/** A job command whose argument may name a device or a node. */
+export function noSuchDevice(name: string): GraphRefusal {
+  return { code: "unknownNode", text: `Cannot find device='${name}' nor node-name='${name}'` };
+}
+
+/** A reference in options, or an argument that can only name a node. */
+export function noSuchReference(name: string): GraphRefusal {
+  return { code: "unknownNode", text: `Cannot find device='' nor node-name='${name}'` };
+}
+
+/** Two nodes of one name. */
+export function duplicateNode(name: string): GraphRefusal {
+  return { code: "duplicateNode", text: `Duplicate nodes with node-name='${name}'` };
+}
+
+/** A name that is not well-formed. */
+export function invalidNodeName(name: string): GraphRefusal {
+  return { code: "invalidNodeName", text: `Invalid node-name: '${name}'` };
+}
+
+/** A name that is too long. */
+export const NODE_NAME_TOO_LONG: GraphRefusal = {
+  code: "invalidNodeName",
+  text: "Node name too long",
+};
+
+/** A definition at the top that nobody could ever delete. */
+export const NODE_NAME_MISSING: GraphRefusal = {
+  code: "invalidParameter",
+  text: "'node-name' must be specified for the root node",
+};
+
+/** A node with a guest on it. */
+export function guestUses(name: string): GraphRefusal {
+  return { code: "nodeInUse", text: `Node ${name} is in use` };
+}
+
+/** A node that others lead to. */
+export function nodeInUse(name: string): GraphRefusal {
+  return { code: "nodeInUse", text: `Block device ${name} is in use` };
+}
+
+/** A node that no user added. */
+export function notOwned(name: string): GraphRefusal {
+  return { code: "nodeInUse", text: `Node ${name} is not owned by the monitor` };
+}
+
+/** A node that somebody holds. */
+export function nodeBusy(name: string, reason: string): GraphRefusal {
+  return { code: "nodeBusy", text: `Node '${name}' is busy: ${reason}` };
+}
+
+/** A node that the last opening could not open. */
+export function nodeMissing(name: string, why: string): GraphRefusal {
+  return { code: "nodeMissing", text: `Cannot use node "${name}": it is missing: ${why}` };
+}
+
+/** A node that has parents. */
+export const NOT_ROOT: GraphRefusal = { code: "notRootNode", text: "Need a root block node" };
+
+/** A node that is to be written and may not. */
+export const NODE_READ_ONLY: GraphRefusal = {
+  code: "nodeReadOnly",
+  text: "Block node is read-only",
+};
+
+/** A file, or what is in it, cannot be opened. */
+export function openFailed(text: string): GraphRefusal {
+  return { code: "openFailed", text };
+}
+
+/** A bitmap that is not there. */
+export function noSuchBitmap(name: string): GraphRefusal {
+  return { code: "unknownBitmap", text: `Dirty bitmap '${name}' not found` };
+}
+
+/** Two bitmaps of one name on one node. */
+export function duplicateBitmap(name: string): GraphRefusal {
+  return { code: "duplicateBitmap", text: `Bitmap already exists: ${name}` };
+}
+
+/** A bitmap that a job has taken. */
+export function bitmapBusy(name: string): GraphRefusal {
+  const text = `Bitmap '${name}' is currently in use by another operation and cannot be used`;
+  return { code: "bitmapUnusable", text };
+}
+
+/** A bitmap whose bits are lost. */
+export function bitmapLost(name: string): GraphRefusal {
+  return { code: "bitmapUnusable", text: `Bitmap '${name}' is inconsistent and cannot be used` };
+}
+
+/** A parameter that must be there. */
+export function parameterMissing(path: string): GraphRefusal {
+  return { code: "invalidParameter", text: `Parameter '${path}' is missing` };
+}
+
+/** A parameter that nobody knows. */
+export function parameterUnexpected(path: string): GraphRefusal {
+  return { code: "invalidParameter", text: `Parameter '${path}' is unexpected` };
+}
+
+/** A parameter of another type. */
+export function parameterType(path: string, expected: string): GraphRefusal {
+  const text = `Invalid parameter type for '${path}', expected: ${expected}`;
+  return { code: "invalidParameter", text };
+}
+
+/** A word that is none of those allowed. */
+export function parameterWord(name: string, value: string): GraphRefusal {
+  return { code: "invalidParameter", text: `Parameter '${name}' does not accept value '${value}'` };
+}
+
+/** Any other fault of a parameter. */
+export function parameterFault(text: string): GraphRefusal {
+  return { code: "invalidParameter", text };
+}

@@ -1,0 +1,136 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  bitmapOf,
+  evolveGraph,
+  GRAPH_SCHEMAS,
+  GRAPH_STREAM,
+  type GraphEventData,
+  type GraphEventType,
+  type GraphState,
+  INITIAL_GRAPH,
+  isGraphEvent,
+  isJobEvent,
+  nodeOf,
+  parentsOf,
+} from "../../../events/job/mod.ts";
+import type { RecordedEvent } from "../../../events/log/mod.ts";
+
+type Fact = { readonly [T in GraphEventType]: readonly [T, GraphEventData[T]] }[GraphEventType];
+
+function recorded(type: string, data: object, position: number): RecordedEvent {
+  const metadata = { actor: "ann", via: "api" } as const;
+  const place = { position, stream: GRAPH_STREAM, version: position, schema: 1, time: 0 };
+  return { ...place, type, data: data as RecordedEvent["data"], metadata };
+}
+
+function folded(...facts: readonly Fact[]): GraphState {
+  return facts.reduce(
+    (graph, [type, data], index) => evolveGraph(graph, recorded(type, data, index + 1)),
+    INITIAL_GRAPH,
+  );
+}
+
+function added(node: string, children: Record<string, string> = {}): Fact {
+  const isExplicit = !node.startsWith("#");
+  const rest = { driver: "raw", options: { driver: "raw" }, path: null, owner: null };
+  return ["NodeAdded", { node, children, isExplicit, isReadOnly: false, ...rest }];
+}
+
+const FILE = added("#block7");
+const DISK = added("disk", { file: "#block7" });
+const MAP = { node: "disk", bitmap: "map" } as const;
+const MAP_ADDED: Fact = ["BitmapAdded", { ...MAP, granularity: 65_536, isEnabled: true }];
+
+describe("evolveGraph()", () => {
+  it("adds nodes in their order and counts the names that it gave", () => {
+    const graph = folded(FILE, DISK);
+    assertEquals(graph.nodes.map(({ name }) => name), ["#block7", "disk"]);
+    assertEquals([graph.nameCount, graph.version, graph.position], [7, 2, 2]);
+    assertEquals(parentsOf(graph, "#block7").map(({ parent, role }) => [parent.name, role]), [
+      ["disk", "file"],
+    ]);
+  });
+
+  it("removes the upper node first", () => {
+    const graph = folded(FILE, DISK, ["NodeRemoved", { node: "disk" }]);
+    assertEquals(graph.nodes.map(({ name }) => name), ["#block7"]);
+  });
+
+  it("leads an edge elsewhere, nowhere, and back", () => {
+    const facts = [added("base"), added("top", { backing: "base" }), added("other")] as const;
+    const edge = { parent: "top", role: "backing" } as const;
+    const away = ["EdgeReplaced", { ...edge, before: "base", after: "other" }] as const;
+    const nowhere = ["EdgeReplaced", { ...edge, before: "other", after: null }] as const;
+    const back = ["EdgeReplaced", { ...edge, before: null, after: "base" }] as const;
+    const childOf = (graph: GraphState) => nodeOf(graph, "top")!.children;
+    assertEquals(childOf(folded(...facts, away)), { backing: "other" });
+    assertEquals(childOf(folded(...facts, away, nowhere)), {});
+    assertEquals(childOf(folded(...facts, away, nowhere, back)), { backing: "base" });
+  });
+
+  it("changes no node when guests go from one root to another", () => {
+    const edge = { parent: null, role: "root", before: "base", after: "other" };
+    const facts = [added("base"), added("other")] as const;
+    assertEquals(folded(...facts, ["EdgeReplaced", edge]).nodes, folded(...facts).nodes);
+  });
+
+  it("remembers that a node is missing until it is there again", () => {
+    const error = { errno: "ENOENT", number: 2, text: "No such file or directory" };
+    const missing: Fact = ["NodeMissing", { node: "#block7", error }];
+    assertEquals(nodeOf(folded(FILE, missing), "#block7")?.missing, error);
+    const options = { driver: "file" };
+    const again: Fact = ["NodeReopened", { node: "#block7", options, isReadOnly: true }];
+    const node = nodeOf(folded(FILE, missing, again), "#block7")!;
+    assertEquals([node.missing, node.options, node.isReadOnly], [null, options, true]);
+  });
+
+  it("keeps what is true of bitmaps", () => {
+    const of = (...facts: readonly Fact[]) =>
+      bitmapOf(nodeOf(folded(FILE, DISK, MAP_ADDED, ...facts), "disk")!, "map");
+    const fresh = { name: "map", granularity: 65_536, isEnabled: true, isLost: false };
+    assertEquals(of(), fresh);
+    assertEquals(of(["BitmapDisabled", MAP])?.isEnabled, false);
+    assertEquals(of(["BitmapDisabled", MAP], ["BitmapEnabled", MAP])?.isEnabled, true);
+    assertEquals(of(["BitmapCleared", MAP], ["BitmapMerged", { ...MAP, sources: [] }]), fresh);
+    assertEquals(of(["BitmapLost", MAP]), { ...fresh, isEnabled: false, isLost: true });
+    assertEquals(of(["BitmapRemoved", MAP]), undefined);
+  });
+
+  it("passes over records of commands", () => {
+    const graph = folded(FILE);
+    const after = evolveGraph(graph, recorded("VerbAccepted", {}, 2));
+    assertEquals(after, { ...graph, version: 2, position: 2 });
+  });
+
+  const removed: Fact = ["NodeRemoved", { node: "#block7" }];
+  const wrong = { parent: "disk", role: "file", before: "x", after: null };
+  const BROKEN: readonly (readonly [string, readonly Fact[]])[] = [
+    ["a name twice", [FILE, FILE]],
+    ["a child that is not there", [DISK]],
+    ["a removal of what is in use", [FILE, DISK, removed]],
+    ["a removal of what is not there", [removed]],
+    ["an edge that led elsewhere", [FILE, DISK, ["EdgeReplaced", wrong]]],
+    ["an edge to nowhere", [FILE, DISK, ["EdgeReplaced", { ...wrong, after: "ghost" }]]],
+    ["a bitmap twice", [FILE, DISK, MAP_ADDED, MAP_ADDED]],
+    ["a bitmap that is not there", [FILE, DISK, ["BitmapCleared", MAP]]],
+  ];
+  for (const [name, facts] of BROKEN) {
+    it(`refuses ${name}`, () => {
+      const error = assertThrows(() => folded(...facts)) as { readonly code?: string };
+      assertEquals(error.code, "forbiddenGraphChange");
+    });
+  }
+});
+
+describe("isGraphEvent()", () => {
+  it("knows each type in its schema, and so does isJobEvent()", () => {
+    for (const type of Object.keys(GRAPH_SCHEMAS)) {
+      assertEquals(isGraphEvent(recorded(type, {}, 1)), true);
+      assertEquals(isJobEvent(recorded(type, {}, 1)), true);
+    }
+    assertEquals(isGraphEvent({ ...recorded("NodeAdded", {}, 1), schema: 2 }), false);
+    assertEquals(isGraphEvent(recorded("JobStarted", {}, 1)), false);
+    assertEquals(isGraphEvent(recorded("constructor", {}, 1)), false);
+  });
+});
