@@ -23,11 +23,35 @@ import { BY_ENGINE } from "./ledger.ts";
 const TAKEN_UP_AT_ONCE = 1_000;
 
 /**
- * Folds the log into the engine, records the opening, and takes up unfinished work.
+ * Folds the log into the engine, records the opening, and takes up unfinished work. When it
+ * rejects, nothing runs and every driver that it had opened is closed again.
  *
  * @throws {JoblogError} code "unknownEvent" when the log has events that are not known
+ * @throws {JoblogError} code "commitFailed" when the log cannot take what is decided
  */
 export async function recover(engine: Engine): Promise<void> {
+  try {
+    await takeUpAll(engine);
+  } catch (error) {
+    await letGo(engine);
+    throw error;
+  }
+}
+
+/** Nobody will ever close this engine: what it holds would keep the next opening off its files. */
+async function letGo(engine: Engine): Promise<void> {
+  engine.stopCommands();
+  for (const { live } of engine.ledger.entries) {
+    for (const [, { runner }] of live) runner?.abandon();
+  }
+  await engine.untilIdle();
+  for (const { live } of engine.ledger.entries) {
+    for (const [runId, driver] of live) engine.closeDriver(driver, runId);
+  }
+  await engine.untilIdle();
+}
+
+async function takeUpAll(engine: Engine): Promise<void> {
   const { store, identity } = engine.options;
   const directory = await readDirectory(store);
   await engine.ledger.prime(ENGINE_STREAM);

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { type CommitBatch, JoblogError, type StoreBackend } from "../../../events/log/mod.ts";
 import type { ToyScript } from "../../support/toy_drivers.ts";
 import { toy, World } from "../../support/world.ts";
 
@@ -7,6 +8,21 @@ const LASTING = { type: "lasting" } as const;
 const KEPT = { autoDismiss: false } as const;
 const MANUAL = { autoFinalize: false, autoDismiss: false } as const;
 const COUNTING: ToyScript = { steps: 4, sleepMs: 10, checkpointEvery: 2 };
+
+/** Lets so many commits through, and no other. */
+function failAfter(backend: StoreBackend, commitsLeft: number): StoreBackend {
+  return new Proxy(backend, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target);
+      if (name !== "commit") return typeof value === "function" ? value.bind(target) : value;
+      return async (batch: CommitBatch) => {
+        if (commitsLeft === 0) throw new JoblogError("commitFailed", "Cannot commit: EIO");
+        commitsLeft -= 1;
+        await target.commit(batch);
+      };
+    },
+  });
+}
 
 describe("recovery", () => {
   it("goes on from the last checkpoint and not from the last step", async () => {
@@ -58,6 +74,22 @@ describe("recovery", () => {
     assertEquals(next.joblog.job("a")!.state.status, "running");
     await next.ports.runTimers();
     assertEquals((await next.stateOf("a")).ret, 0);
+  });
+
+  it("closes what it has opened when the log fails in the middle of it", async () => {
+    // With the first number the second job's driver is open, but nothing of the job is recorded.
+    for (const commitsLeft of [1, 2]) {
+      const world = await World.open({ maxEvents: 1 });
+      await world.start("a", COUNTING, LASTING);
+      await world.start("b", COUNTING, LASTING);
+      const calls = world.toys.calls.length;
+      const failing = world.reopen({ wrap: (backend) => failAfter(backend, commitsLeft) });
+      const outcome = await failing.then(() => "opened", (error) => (error as Error).message);
+      await world.ports.settle();
+      const closing = world.toys.calls.slice(calls).filter((call) => /open|close/.test(call));
+      assertEquals(closing.toSorted(), ["a close", "a reopen", "b close", "b reopen"]);
+      assertEquals(outcome, "Cannot commit: EIO");
+    }
   });
 
   it("keeps ids taken", async () => {
