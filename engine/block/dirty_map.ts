@@ -1,9 +1,13 @@
 /**
- * A set of clusters, kept as bits: which parts of an image are still to be copied.
+ * A set of clusters of an image: what is still to be copied, or what was written.
  *
  * The last cluster may be cut by the end of the image; counts of work are always in whole
  * clusters, lengths of ranges never go past the end.
+ *
+ * May be used by this room and by drivers. `dirty_bitmap.ts` gives such a set a name and a life.
  */
+
+import { BitSet } from "./bit_set.ts";
 
 /** A run of clusters, in bytes. */
 export interface DirtyArea {
@@ -15,11 +19,9 @@ export interface DirtyArea {
 
 /** Which clusters of an image are marked. One bit for each. */
 export class DirtyMap {
-  readonly #size: number;
+  #size: number;
   readonly #cluster: number;
-  readonly #clusterCount: number;
-  readonly #words: Uint32Array;
-  #markedCount = 0;
+  readonly #clusters: BitSet;
 
   /**
    * An empty set.
@@ -30,13 +32,27 @@ export class DirtyMap {
   constructor(size: number, cluster: number) {
     this.#size = size;
     this.#cluster = cluster;
-    this.#clusterCount = Math.ceil(size / cluster);
-    this.#words = new Uint32Array(Math.ceil(this.#clusterCount / 32));
+    this.#clusters = new BitSet(Math.ceil(size / cluster));
+  }
+
+  /** Length of the image in bytes. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Bytes of one cluster. */
+  get cluster(): number {
+    return this.#cluster;
   }
 
   /** Bytes that are marked, in whole clusters. */
   get markedBytes(): number {
-    return this.#markedCount * this.#cluster;
+    return this.#clusters.count * this.#cluster;
+  }
+
+  /** True if the cluster of the byte at `offset` is marked. */
+  isMarked(offset: number): boolean {
+    return this.#clusters.has(Math.floor(offset / this.#cluster));
   }
 
   /** Marks every cluster that the range touches. */
@@ -51,35 +67,40 @@ export class DirtyMap {
 
   /** Marks all that is marked in `other`, which must be of the same image. */
   markAll(other: DirtyMap): void {
+    if (other.#cluster === this.#cluster && other.#size === this.#size) {
+      this.#clusters.addAll(other.#clusters);
+      return;
+    }
     for (const area of other.areas()) this.mark(area.offset, area.length);
   }
 
   /** Unmarks everything. */
   clearAll(): void {
-    this.#words.fill(0);
-    this.#markedCount = 0;
+    this.#clusters.clear();
   }
 
   /** The first marked run from the cluster of `from` on, `lengthMax` bytes at most. */
   next(from: number, lengthMax: number): DirtyArea | undefined {
-    let first = Math.floor(from / this.#cluster);
-    while (first < this.#clusterCount && !this.#has(first)) {
-      // Whole words of zeros are stepped over at once.
-      first = this.#words[first >>> 5] === 0 ? ((first >>> 5) + 1) << 5 : first + 1;
-    }
-    if (first >= this.#clusterCount) return undefined;
-    const last = Math.min(this.#clusterCount, first + Math.ceil(lengthMax / this.#cluster));
-    let after = first + 1;
-    while (after < last && this.#has(after)) after++;
+    const count = this.#clusters.length;
+    const first = this.#clusters.nextIn(Math.floor(from / this.#cluster));
+    if (first >= count) return undefined;
+    const last = Math.min(count, first + Math.max(1, Math.ceil(lengthMax / this.#cluster)));
+    const after = Math.min(last, this.#clusters.nextOut(first));
     const offset = first * this.#cluster;
     return { offset, length: Math.min(after * this.#cluster, this.#size) - offset };
   }
 
-  /** All marked runs in order. */
+  /** Start of the first cluster that is not marked, from that of `from` on; at most the size. */
+  nextUnmarked(from: number): number {
+    const first = this.#clusters.nextOut(Math.floor(from / this.#cluster));
+    return Math.min(first * this.#cluster, this.#size);
+  }
+
+  /** All marked runs in order. Marks may change meanwhile: what lies behind is not seen again. */
   *areas(): Generator<DirtyArea> {
     let from = 0;
     for (;;) {
-      const area = this.next(from, this.#size);
+      const area = this.next(from, Math.max(1, this.#size));
       if (area === undefined) return;
       yield area;
       from = area.offset + area.length;
@@ -87,20 +108,15 @@ export class DirtyMap {
     }
   }
 
-  #has(index: number): boolean {
-    return ((this.#words[index >>> 5] ?? 0) >>> (index & 31) & 1) === 1;
+  /** Follows a change of the image's size. What is new is not marked. */
+  resize(size: number): void {
+    this.#clusters.resize(Math.ceil(size / this.#cluster));
+    this.#size = size;
   }
 
   #change(offset: number, length: number, isMarked: boolean): void {
     if (length <= 0) return;
     const first = Math.floor(offset / this.#cluster);
-    const after = Math.min(this.#clusterCount, Math.ceil((offset + length) / this.#cluster));
-    for (let index = first; index < after; index++) {
-      if (this.#has(index) === isMarked) continue;
-      const word = index >>> 5;
-      const bit = 1 << (index & 31);
-      this.#words[word] = isMarked ? this.#words[word]! | bit : this.#words[word]! & ~bit;
-      this.#markedCount += isMarked ? 1 : -1;
-    }
+    this.#clusters.change(first, Math.ceil((offset + length) / this.#cluster), isMarked);
   }
 }
