@@ -9,8 +9,11 @@
  * - whatever JSON cannot hold exactly (floats, NaN, lone surrogates, class instances, holes in
  *   arrays, functions) is refused with the path of the bad value, before anything is stored.
  *
- * One recursive pass validates and writes: this is the hot path of every append. The path of a
- * bad value is kept in a module-wide trail, which is sound because the pass never yields.
+ * This is the hot path of every append. One recursive pass validates, and what it lets through
+ * `JSON.stringify` writes as one flat string: a text put together here from pieces takes longer to
+ * make, and much longer to hash, because the runtimes join the pieces only then. (A member with a
+ * getter is hence read twice.) The path of a bad value is kept in a module-wide trail, which is
+ * sound because the pass never yields.
  *
  * Called by the appender and by everything that verifies or copies stored bytes.
  * Source: DESIGN.md, The log, Record.
@@ -27,9 +30,6 @@ export const MAX_METADATA_LENGTH = 512;
 
 const TYPE_NAME = /^[A-Za-z0-9]{1,64}$/;
 const STREAM_NAME = /^[A-Za-z0-9._-]{1,200}$/;
-// Quote, backslash, control characters and surrogates: without them a string is its own JSON.
-// deno-lint-ignore no-control-regex
-const NOT_PLAIN = /["\\\u0000-\u001f\ud800-\udfff]/;
 
 const trail: (string | number)[] = new Array(MAX_DEPTH + 2).fill("");
 let rewritten = false;
@@ -53,53 +53,38 @@ function fault(depth: number, found: string): JoblogError<"invalidRecord"> {
   });
 }
 
-function encodeString(value: string, depth: number): string {
-  if (!NOT_PLAIN.test(value)) return `"${value}"`;
+function checkString(value: string, depth: number): void {
   if (!value.isWellFormed()) throw fault(depth, "a string with a lone surrogate");
-  return JSON.stringify(value);
 }
 
-/** The first 1,024 short keys, encoded: events have few and use them again and again. */
-const keyTexts = new Map<string, string>();
-
-function encodeKey(key: string, depth: number): string {
-  const known = keyTexts.get(key);
-  if (known !== undefined) return known;
-  const text = encodeString(key, depth) + ":";
-  if (keyTexts.size < 1_024 && key.length <= 64) keyTexts.set(key, text);
-  return text;
-}
-
-function encodeNumber(value: number, depth: number): string {
+function checkNumber(value: number, depth: number): void {
   if (!Number.isSafeInteger(value)) {
     throw fault(depth, `the number ${value}, which is no safe integer`);
   }
-  if (value === 0 && 1 / value < 0) {
-    rewritten = true;
-    return "0";
-  }
-  return "" + value;
+  if (value === 0 && 1 / value < 0) rewritten = true;
 }
 
-function encodeArray(value: readonly unknown[], depth: number): string {
+/** Whether `JSON.stringify` would ask the value for another one: by a hidden `toJSON`. */
+function speaksForItself(value: object): boolean {
+  return typeof (value as { readonly toJSON?: unknown }).toJSON === "function";
+}
+
+function checkArray(value: readonly unknown[], depth: number): void {
   if (depth >= MAX_DEPTH) throw fault(depth, `nested deeper than ${MAX_DEPTH} levels`);
-  let text = "[";
   for (let i = 0; i < value.length; i++) {
     trail[depth + 1] = i;
-    if (i > 0) text += ",";
-    text += encodeAny(value[i], depth + 1);
+    checkAny(value[i], depth + 1);
   }
-  return text + "]";
+  if (speaksForItself(value)) throw fault(depth, "an array that is not plain");
 }
 
-function encodePlain(value: object, depth: number): string {
+function checkPlain(value: object, depth: number): void {
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
     throw fault(depth, "an object that is not plain");
   }
   if (depth >= MAX_DEPTH) throw fault(depth, `nested deeper than ${MAX_DEPTH} levels`);
   const members = value as Record<string, unknown>;
-  let text = "{";
   for (const key of Object.keys(members)) {
     const member = members[key];
     if (member === undefined) {
@@ -107,23 +92,23 @@ function encodePlain(value: object, depth: number): string {
       continue;
     }
     trail[depth + 1] = key;
-    if (text.length > 1) text += ",";
-    text += encodeKey(key, depth + 1) + encodeAny(member, depth + 1);
+    checkString(key, depth + 1);
+    checkAny(member, depth + 1);
   }
-  return text + "}";
+  if (speaksForItself(value)) throw fault(depth, "an object that is not plain");
 }
 
-function encodeAny(value: unknown, depth: number): string {
+function checkAny(value: unknown, depth: number): void {
   switch (typeof value) {
     case "string":
-      return encodeString(value, depth);
+      return checkString(value, depth);
     case "number":
-      return encodeNumber(value, depth);
+      return checkNumber(value, depth);
     case "boolean":
-      return value ? "true" : "false";
+      return;
     case "object":
-      if (value === null) return "null";
-      return Array.isArray(value) ? encodeArray(value, depth) : encodePlain(value, depth);
+      if (value === null) return;
+      return Array.isArray(value) ? checkArray(value, depth) : checkPlain(value, depth);
     default:
       throw fault(depth, `of type ${typeof value}`);
   }
@@ -139,7 +124,8 @@ function encodeAny(value: unknown, depth: number): string {
 export function encodeValue(value: unknown, name: string): string {
   trail[0] = name;
   rewritten = false;
-  return encodeAny(value, 0);
+  checkAny(value, 0);
+  return JSON.stringify(value);
 }
 
 /**
@@ -162,7 +148,8 @@ export function encodeData(data: unknown): string {
   if (typeof data !== "object" || data === null || Array.isArray(data)) {
     throw fault(0, "no plain object");
   }
-  return encodePlain(data, 0);
+  checkPlain(data, 0);
+  return JSON.stringify(data);
 }
 
 function encodeName(value: unknown): string {
@@ -170,7 +157,8 @@ function encodeName(value: unknown): string {
   if (value.length > MAX_METADATA_LENGTH) {
     throw fault(1, `longer than ${MAX_METADATA_LENGTH} characters`);
   }
-  return encodeString(value, 1);
+  checkString(value, 1);
+  return JSON.stringify(value);
 }
 
 const VIAS: ReadonlySet<unknown> = new Set(["api", "http", "qmp", "cli", "engine"]);

@@ -116,7 +116,9 @@ export class Committer {
       if (version !== head.version) {
         throw this.#outOfPlace(`stream "${stream}"`, head.version, version);
       }
-      this.#insertEvent.run(
+      // Not `run`: its report of changes, an object for each row, costs a tenth of the insert on
+      // Bun and a fifth on Deno.
+      this.#insertEvent.get(
         position,
         head.key,
         version,
