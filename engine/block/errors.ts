@@ -7,32 +7,58 @@
 /** Which kind of access failed. */
 export type BlockOperation = "open" | "read" | "write" | "flush" | "resize" | "close";
 
-/** Number and words of each errno that an image may meet. Source: errno(3), Linux numbers. */
-export const BLOCK_ERRNOS: { readonly [code: string]: readonly [number: number, words: string] } = {
-  EPERM: [1, "the operation is not permitted"],
-  ENOENT: [2, "it does not exist"],
-  EIO: [5, "input/output error"],
-  ENXIO: [6, "there is no such device or address"],
-  EBADF: [9, "it is closed or not open for this access"],
-  ENOMEM: [12, "out of memory"],
-  EACCES: [13, "permission denied"],
-  EBUSY: [16, "it is in use"],
-  EEXIST: [17, "it already exists"],
-  ENODEV: [19, "there is no such device"],
-  ENOTDIR: [20, "a part of the path is not a folder"],
-  EISDIR: [21, "it is a folder"],
-  EINVAL: [22, "invalid argument"],
-  EMFILE: [24, "too many open files in this process"],
-  ETXTBSY: [26, "it is a program that is running"],
-  EFBIG: [27, "the file would become too large"],
-  ENOSPC: [28, "no space left on device"],
-  EROFS: [30, "the file system is read-only"],
-  ENAMETOOLONG: [36, "the name is too long"],
-  ELOOP: [40, "too many symbolic links"],
-  ENOTSUP: [95, "it is not supported"],
-  ETIMEDOUT: [110, "timed out"],
-  ESTALE: [116, "the file handle is stale"],
-  EDQUOT: [122, "the disk quota is used up"],
+/**
+ * Each errno that an image may meet: its number, its words, and what to do about it.
+ *
+ * Source: errno(3), Linux numbers.
+ */
+export const BLOCK_ERRNOS: {
+  readonly [code: string]: readonly [number: number, words: string, hint: string];
+} = {
+  EPERM: [
+    1,
+    "the operation is not permitted",
+    "Ask whoever owns the file, or run as a user who may.",
+  ],
+  ENOENT: [2, "it does not exist", "Check the path; a relative one starts at the base folder."],
+  EIO: [5, "input/output error", "Check the disk, and what the system has logged about it."],
+  ENXIO: [6, "there is no such device or address", "Check that the device is attached."],
+  EBADF: [9, "it is closed or not open for this access", "Open it again for this access."],
+  ENOMEM: [12, "out of memory", "Free memory, or run fewer jobs at once."],
+  EACCES: [13, "permission denied", "Give this user access to the file and its folder."],
+  EBUSY: [16, "it is in use", "Wait until whoever uses it has finished."],
+  EEXIST: [17, "it already exists", "Name another file, or remove this one."],
+  ENODEV: [19, "there is no such device", "Check that the device is attached."],
+  ENOTDIR: [
+    20,
+    "a part of the path is not a folder",
+    "Check the path: only its last part may be a file.",
+  ],
+  EISDIR: [21, "it is a folder", "Name a file in the folder."],
+  EINVAL: [22, "invalid argument", "Name a regular file or a block device that can do this."],
+  EMFILE: [
+    24,
+    "too many open files in this process",
+    "Raise the limit of open files, or run fewer jobs at once.",
+  ],
+  ETXTBSY: [26, "it is a program that is running", "End the program, or name another file."],
+  EFBIG: [
+    27,
+    "the file would become too large",
+    "Use a file system that takes files of this size.",
+  ],
+  ENOSPC: [28, "no space left on device", "Make room on the disk, or name a file on another one."],
+  EROFS: [
+    30,
+    "the file system is read-only",
+    "Mount the file system for writing, or name a file on another one.",
+  ],
+  ENAMETOOLONG: [36, "the name is too long", "Use a shorter path."],
+  ELOOP: [40, "too many symbolic links", "Name the file itself and not a link to it."],
+  ENOTSUP: [95, "it is not supported", "Name an image that can do this."],
+  ETIMEDOUT: [110, "timed out", "Check the storage behind the file, then try again."],
+  ESTALE: [116, "the file handle is stale", "Mount the file system again, then try again."],
+  EDQUOT: [122, "the disk quota is used up", "Free room within the quota, or have it raised."],
 };
 
 /** What a block error says beside its text. */
@@ -41,7 +67,7 @@ export interface BlockErrorDetails {
   readonly operation: BlockOperation;
   /** The image, as it was named. */
   readonly subject: string;
-  /** A full sentence that says what to do. */
+  /** A full sentence that says what to do. @default that of the errno */
   readonly hint?: string;
   /** The error that this one was made from. */
   readonly cause?: unknown;
@@ -63,14 +89,14 @@ export interface BlockErrorDetails {
 export class BlockError extends Error {
   /** Name of the errno, such as `ENOSPC`. */
   readonly code: string;
-  /** Its number, above 0; that of EIO for a name without a number in the table. */
+  /** Its number, above 0; that of EIO for a name that is not in the table. */
   readonly errno: number;
   /** Which kind of access failed. */
   readonly operation: BlockOperation;
   /** The image, as it was named. */
   readonly subject: string;
   /** A full sentence that says what to do. */
-  readonly hint: string | undefined;
+  readonly hint: string;
 
   /**
    * @param code name of the errno
@@ -81,10 +107,11 @@ export class BlockError extends Error {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "BlockError";
     this.code = code;
-    this.errno = BLOCK_ERRNOS[code]?.[0] ?? 5;
+    const [errno, , hint] = BLOCK_ERRNOS[code] ?? BLOCK_ERRNOS["EIO"]!;
+    this.errno = errno;
     this.operation = details.operation;
     this.subject = details.subject;
-    this.hint = details.hint;
+    this.hint = details.hint ?? hint;
   }
 }
 

@@ -32,6 +32,8 @@ export interface Refusal {
   readonly code: RefusalCode | string;
   /** For people, letter for letter QEMU's where QEMU has one. */
   readonly text: string;
+  /** What to do, where who refuses knows better than the code; told and not recorded. */
+  readonly hint?: string;
 }
 
 /** `Job not found`: no job has this id. */

@@ -44,6 +44,7 @@ export class DriverRegistry {
         {
           subject: type,
           expected: "1 to 32 characters of a-z, 0-9 and -",
+          hint: "Give the driver such a name.",
         },
       );
     }
@@ -53,6 +54,7 @@ export class DriverRegistry {
         `Cannot add job type "${type}": it is there already`,
         {
           subject: type,
+          hint: "Give the driver another name, or add it once.",
         },
       );
     }

@@ -118,7 +118,9 @@ export function createdBy(events: readonly RecordedEvent[]): Created {
 
 /** Drivers refuse with codes of their own; a system error becomes `openFailed`. */
 function refusalOf(error: unknown): Refusal {
-  if (error instanceof JoblogError) return { code: error.code, text: error.message };
+  const told = (error as { readonly hint?: unknown } | null | undefined)?.hint;
+  const hint = typeof told === "string" ? { hint: told } : {};
+  if (error instanceof JoblogError) return { code: error.code, text: error.message, ...hint };
   const message = error instanceof Error ? error.message : "";
-  return { code: "openFailed", text: message === "" ? jobErrorOf(error).text : message };
+  return { code: "openFailed", text: message === "" ? jobErrorOf(error).text : message, ...hint };
 }

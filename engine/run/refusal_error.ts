@@ -14,11 +14,13 @@ const HINTS: { readonly [code: string]: string } = {
   notPaused: "Pause it first; a pause that no user asked for ends by itself.",
   currentlyPaused: "Resume it first, or cancel by force.",
   invalidSpeed: "Give bytes per second as a whole number; 0 means unlimited.",
+  invalidParameter: "Correct the parameter that the text names.",
+  openFailed: "Look at the files and devices that the job names.",
 };
 
 /** Makes the error that a refused command rejects with. */
 export function refusalError(refusal: Refusal, subject?: string): JoblogError {
-  const hint = HINTS[refusal.code];
+  const hint = refusal.hint ?? HINTS[refusal.code];
   return new JoblogError(refusal.code, refusal.text, {
     ...(subject === undefined ? {} : { subject }),
     ...(hint === undefined ? {} : { hint }),

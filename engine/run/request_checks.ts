@@ -14,7 +14,8 @@ const FITS: { readonly [K in Kind]: (value: unknown) => boolean } = {
 function check(name: string, value: unknown, kind: Kind): void {
   if (value === undefined || FITS[kind](value)) return;
   const message = `Invalid parameter type for '${name}', expected: ${kind}`;
-  throw new JoblogError("invalidParameter", message, { subject: name });
+  const hint = `Give "${name}" as ${kind === "integer" ? "an" : "a"} ${kind}.`;
+  throw new JoblogError("invalidParameter", message, { subject: name, hint });
 }
 
 /**

@@ -68,6 +68,7 @@ function checkTarget(
     throw new JoblogError("invalidParameter", "Source and target cannot be the same", {
       subject: "target",
       actual: node.name,
+      hint: "Name another file as the target; links and hard links lead to the same one.",
     });
   }
   // A job may have died between making its target and giving it its size.
@@ -86,6 +87,9 @@ function checkTarget(
     subject: "target",
     expected: source.size,
     actual: node.size,
+    hint: mode === "existing"
+      ? 'Give the target the size of the source, or let it be made anew: mode "absolute-paths".'
+      : "Name a target of the size of the source, or start a new backup.",
   });
 }
 

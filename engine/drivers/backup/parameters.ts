@@ -86,11 +86,16 @@ const KNOWN: { readonly [name in keyof Required<BackupParameters>]: true } = {
   "max-chunk": true,
 };
 
-function refuse(name: string, message: string, found?: JsonValue, hint?: string): never {
+function refuse(
+  name: string,
+  message: string,
+  found: JsonValue | undefined,
+  hint: string,
+): never {
   throw new JoblogError("invalidParameter", message, {
     subject: name,
     ...(found === undefined ? {} : { actual: JSON.stringify(found) }),
-    ...(hint === undefined ? {} : { hint }),
+    hint,
   });
 }
 
@@ -98,21 +103,24 @@ function textOf(input: JsonObject, name: string): string | undefined {
   const value = input[name];
   if (value === undefined) return undefined;
   if (typeof value === "string") return value;
-  return refuse(name, `Invalid parameter type for '${name}', expected: string`, value);
+  const message = `Invalid parameter type for '${name}', expected: string`;
+  return refuse(name, message, value, `Give "${name}" as a string.`);
 }
 
 function pathOf(input: JsonObject, name: string): string {
   const value = textOf(input, name);
-  if (value === undefined) return refuse(name, `Parameter '${name}' is missing`);
+  const hint = "Give the path of a raw file or a block device.";
+  if (value === undefined) return refuse(name, `Parameter '${name}' is missing`, value, hint);
   if (value !== "" && !value.includes("\0")) return value;
-  return refuse(name, `Parameter '${name}' must be the path of a file`, value);
+  return refuse(name, `Parameter '${name}' must be the path of a file`, value, hint);
 }
 
 function integerOf(input: JsonObject, name: string, fallback: number): number {
   const value = input[name];
   if (value === undefined) return fallback;
   if (Number.isSafeInteger(value)) return Number(value);
-  return refuse(name, `Invalid parameter type for '${name}', expected: integer`, value);
+  const message = `Invalid parameter type for '${name}', expected: integer`;
+  return refuse(name, message, value, `Give "${name}" as a whole number.`);
 }
 
 function policyOf(input: JsonObject, name: string): ErrorPolicy {
@@ -139,18 +147,20 @@ function modeOf(input: JsonObject): BackupMode | undefined {
 function workersOf(input: JsonObject): number {
   const value = integerOf(input, "max-workers", BACKUP_WORKERS);
   if (value >= 1 && value <= 2_147_483_647) return value;
-  return refuse("max-workers", "max-workers must be between 1 and 2147483647", value);
+  const hint = `Leave it out: ${BACKUP_WORKERS} are as fast as more between two local files.`;
+  return refuse("max-workers", "max-workers must be between 1 and 2147483647", value, hint);
 }
 
 function chunkOf(input: JsonObject): number {
   const value = integerOf(input, "max-chunk", 0);
+  const hint = `Give ${BACKUP_CLUSTER} or more, or 0 for no limit.`;
   if (value < 0) {
     const text = "max-chunk must be zero (which means no limit) or positive";
-    return refuse("max-chunk", text, value);
+    return refuse("max-chunk", text, value, hint);
   }
   if (value === 0 || value >= BACKUP_CLUSTER) return value;
   const cluster = `backup cluster size (${BACKUP_CLUSTER})`;
-  return refuse("max-chunk", `Required max-chunk (${value}) is less than ${cluster}`, value);
+  return refuse("max-chunk", `Required max-chunk (${value}) is less than ${cluster}`, value, hint);
 }
 
 /**

@@ -22,6 +22,8 @@ export interface Preparation {
   readonly stamp: string | undefined;
 }
 
+const RESIZED_HINT = "Leave both images alone while a job uses them, and start a new backup.";
+
 /**
  * Checks that an image still has the size that it was opened with.
  *
@@ -34,13 +36,13 @@ export async function checkSize(role: "source" | "target", node: BlockNode): Pro
   throw new BlockError(
     "EIO",
     `${action}: it had ${node.size} bytes when the job opened it and has ${now} now`,
-    { operation: role === "source" ? "read" : "write", subject: node.name },
+    { operation: role === "source" ? "read" : "write", subject: node.name, hint: RESIZED_HINT },
   );
 }
 
 async function checkResume(images: BackupImages, point: ResumePoint): Promise<void> {
   const { source, target } = images;
-  const details = { operation: "open", subject: source.name } as const;
+  const details = { operation: "open", subject: source.name, hint: RESIZED_HINT } as const;
   const action = `Cannot go on with the backup of "${source.name}"`;
   if (point.size !== source.size) {
     const sizes = `it had ${point.size} bytes when the job began and has ${source.size} now`;

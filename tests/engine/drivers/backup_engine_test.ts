@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import type { RecordedEvent } from "../../../events/log/event.ts";
-import { type Joblog, openJoblog } from "../../../mod.ts";
+import { type Joblog, JoblogError, openJoblog } from "../../../mod.ts";
 import { noise } from "../../support/images.ts";
 import { BackupBed } from "./backup_bed.ts";
 
@@ -44,6 +44,23 @@ describe("backup in the engine", () => {
       at += Number(data["length"]);
     }
     assertEquals(at, 24 * MIB + 7);
+  });
+
+  it("is refused with the driver's own hint, and on record without it", async () => {
+    const cases = [
+      [
+        { source: "nope", target: "t" },
+        "Check the path; a relative one starts at the base folder.",
+      ],
+      [{ ...PARAMETERS, "max-chunk": 1 }, "Give 65536 or more, or 0 for no limit."],
+    ] as const;
+    for (const [parameters, hint] of cases) {
+      const request = { type: "backup", id: "b", parameters };
+      const error = await assertRejects(() => joblog.start(request), JoblogError);
+      assertEquals(error.hint, hint);
+    }
+    const refused = { types: ["VerbRefused"] };
+    for await (const { data } of joblog.reader.readAll(refused)) assert(!("hint" in data));
   });
 
   it("pauses, resumes and ends with equal bytes", async () => {

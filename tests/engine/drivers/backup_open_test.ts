@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import * as fs from "node:fs";
 import * as process from "node:process";
@@ -23,6 +23,11 @@ async function refusal(extra: JsonObject = {}): Promise<JoblogError> {
   return await assertRejects(() => bed.open(extra), JoblogError);
 }
 
+/** Every refusal says what to do. */
+function assertSentence(hint: string | undefined): void {
+  assertMatch(hint ?? "", /^[A-Z].* .*\.$/);
+}
+
 describe("backup.open()", () => {
   it("finds the same file by any name and leaves it alone", async () => {
     fs.linkSync(bed.folder.file("source.raw"), bed.folder.file("hard"));
@@ -32,6 +37,7 @@ describe("backup.open()", () => {
         const error = await refusal(mode === undefined ? { target } : { target, mode });
         assertEquals(error.message, "Source and target cannot be the same");
         assertEquals(error.code, "invalidParameter");
+        assertSentence(error.hint);
       }
     }
     assert(sameBytes(bed.folder.read("source.raw"), noise(1_000)));
@@ -52,6 +58,7 @@ describe("backup.open()", () => {
       const error = await refusal({ mode: "existing" });
       assertEquals(error.message, "Source and target image have different sizes");
       assertEquals([error.expected, error.actual], [1_000, size]);
+      assertSentence(error.hint);
     }
   });
 
@@ -67,6 +74,7 @@ describe("backup.open()", () => {
     for (const [extra, code] of cases) {
       const error = await assertRejects(() => bed.open(extra), BlockError);
       assertEquals(error.code, code, JSON.stringify(extra));
+      assertSentence(error.hint);
     }
     assertEquals(fs.existsSync(bed.folder.file("target.raw")), false);
   });
@@ -157,6 +165,7 @@ describe("backup.parameters()", () => {
         subject,
         message,
       ]);
+      assertSentence(error.hint);
     });
   }
 });
