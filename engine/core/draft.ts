@@ -47,6 +47,9 @@ export interface Decision {
 /** The common "yes". */
 export const ACCEPTED: Answer = { kind: "accepted" };
 
+/** The fold does not look at it. */
+const NOBODY = { actor: "", via: "engine" } as const;
+
 /** Collects the events of one decision. */
 export class Draft {
   /** Events so far. */
@@ -113,7 +116,7 @@ export class Draft {
       schema: 1,
       time: 0,
       data,
-      metadata: { actor: "", via: "engine" },
+      metadata: NOBODY,
     } as unknown as JobEvent);
   }
 }

@@ -29,7 +29,7 @@ export async function closeEngine(engine: Engine, mode: CloseMode): Promise<void
   } finally {
     await engine.untilIdle();
     for (const entry of engine.ledger.entries) {
-      for (const [runId, live] of entry.live) engine.closeDriver(live, runId);
+      for (const live of entry.live) engine.closeDriver(live);
     }
     await engine.untilIdle();
     try {

@@ -72,11 +72,11 @@ export class Drivers {
   }
 
   /** Closes a job's driver, once its run has ended. Safe to call twice. */
-  async close(live: LiveDriver | undefined): Promise<void> {
-    const driver = live?.driver;
-    if (live === undefined || driver === undefined) return;
-    delete live.driver;
-    const closing = Promise.resolve(driver.close?.());
+  async close(live: { driver: DriverJob | undefined }): Promise<void> {
+    const { driver } = live;
+    live.driver = undefined;
+    if (driver?.close === undefined) return;
+    const closing = Promise.resolve(driver.close());
     this.#closings.add(closing);
     try {
       await closing;

@@ -219,9 +219,8 @@ export class Engine {
       if (this.isRunning && goesOn) this.startRunner(entry, runId);
     }
     if (event.type === "JobCancelRequested" && event.data.by !== "group") live?.runner?.enter();
-    if (event.type === "JobConcluded" || event.type === "JobDismissed") {
-      this.closeDriver(live, runId);
-    }
+    const isOver = event.type === "JobConcluded" || event.type === "JobDismissed";
+    if (isOver && live !== undefined) this.closeDriver(live);
   }
 
   /** Does what durable state asks for: wake a member, stop one that nobody runs, a callback. */
@@ -247,9 +246,17 @@ export class Engine {
   }
 
   /** Closes a job's driver; its failure is recorded while the log can be written. */
-  closeDriver(live: LiveDriver | undefined, runId: string): void {
-    const closed = this.drivers.close(live).catch((error) => this.fault(runId, "close", error));
-    this.background(closed);
+  closeDriver(live: LiveDriver): void {
+    if (live.driver === undefined) return;
+    this.background(this.#closeDriver(live));
+  }
+
+  async #closeDriver(live: LiveDriver): Promise<void> {
+    try {
+      await this.drivers.close(live);
+    } catch (error) {
+      this.fault(live.runId, "close", error);
+    }
   }
 
   /** Work that nobody awaits: `untilIdle` does, and a failure of it stops the engine. */
@@ -274,7 +281,7 @@ export class Engine {
     const text = "Cannot go on: a commit of the log failed";
     this.waits.end(new JoblogError("commitFailed", text, { cause: error, hint: REOPEN_HINT }));
     for (const entry of this.ledger.entries) {
-      for (const [, live] of entry.live) live.runner?.abandon();
+      for (const live of entry.live) live.runner?.abandon();
     }
   }
 }

@@ -7,30 +7,34 @@ import type { Runner } from "./runner.ts";
 
 /** A job's driver and runner, as far as they are there. */
 export interface LiveDriver {
+  /** The run whose they are. */
+  readonly runId: string;
   /** The opened driver; undefined until it is needed. */
-  driver?: DriverJob;
+  driver: DriverJob | undefined;
   /** The runner, once the job was started in this process. */
-  runner?: Runner;
+  runner: Runner | undefined;
 }
 
 /** Live halves by run id: a list, as most have one member and a map takes 200 bytes. */
-export class LiveDrivers implements Iterable<readonly [string, LiveDriver]> {
-  readonly #list: (readonly [string, LiveDriver])[] = [];
+export class LiveDrivers implements Iterable<LiveDriver> {
+  #list: LiveDriver[] | undefined;
 
   /** The live half of a member, if there is one. */
   get(runId: string): LiveDriver | undefined {
-    return this.#list.find(([id]) => id === runId)?.[1];
+    return this.#list?.find((live) => live.runId === runId);
   }
 
   /** Adds that of a member that has none. */
   add(runId: string): LiveDriver {
-    const live: LiveDriver = {};
-    this.#list.push([runId, live]);
+    const live: LiveDriver = { runId, driver: undefined, runner: undefined };
+    // An empty list makes room for 17 at the first one that is pushed.
+    if (this.#list === undefined) this.#list = [live];
+    else this.#list.push(live);
     return live;
   }
 
-  [Symbol.iterator](): Iterator<readonly [string, LiveDriver]> {
-    return this.#list.values();
+  [Symbol.iterator](): Iterator<LiveDriver> {
+    return (this.#list ?? []).values();
   }
 }
 

@@ -148,15 +148,22 @@ export class Ledger {
     await this.#follow(pending, changes);
   }
 
+  /** Neighbours of one stream go together: most decisions concern one job. */
   #streams(events: readonly DecidedEvent[], metadata: EventMetadata): StreamAppend[] {
-    const seen = new Set<string>();
-    return events.map((event) => {
-      const append = { stream: event.stream, events: [newEvent(event, metadata)] };
-      if (seen.has(event.stream)) return append;
-      seen.add(event.stream);
-      const expectedVersion = this.#versionOf(event.stream);
-      return expectedVersion === undefined ? append : { ...append, expectedVersion };
-    });
+    const parts: StreamAppend[] = [];
+    let seen: Set<string> | undefined;
+    for (let from = 0; from < events.length;) {
+      const { stream } = events[from]!;
+      const made: NewEvent[] = [];
+      for (; from < events.length && events[from]!.stream === stream; from += 1) {
+        made.push(newEvent(events[from]!, metadata));
+      }
+      const expectedVersion = seen?.has(stream) ? undefined : this.#versionOf(stream);
+      const part = { stream, events: made };
+      parts.push(expectedVersion === undefined ? part : { ...part, expectedVersion });
+      if (from < events.length) (seen ??= new Set()).add(stream);
+    }
+    return parts;
   }
 
   #versionOf(stream: string): number | undefined {

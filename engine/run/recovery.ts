@@ -42,11 +42,11 @@ export async function recover(engine: Engine): Promise<void> {
 async function letGo(engine: Engine): Promise<void> {
   engine.stopCommands();
   for (const { live } of engine.ledger.entries) {
-    for (const [, { runner }] of live) runner?.abandon();
+    for (const { runner } of live) runner?.abandon();
   }
   await engine.untilIdle();
   for (const { live } of engine.ledger.entries) {
-    for (const [runId, driver] of live) engine.closeDriver(driver, runId);
+    for (const half of live) engine.closeDriver(half);
   }
   await engine.untilIdle();
 }

@@ -247,9 +247,20 @@ export const EVENT_SCHEMAS: { readonly [T in JobEventType]: number } = {
 /** The numbered behaviour of the machine that new jobs are created with. */
 export const BEHAVIOUR = 1;
 
+/**
+ * The job and its stream that were named last: what is decided, folded and told about a job asks
+ * for them again and again, and a text that was made anew has to be hashed anew.
+ */
+let lastRunId = "";
+let lastStream = "job-";
+
 /** Name of a job's stream. */
 export function jobStream(runId: string): string {
-  return `job-${runId}`;
+  if (runId !== lastRunId) {
+    lastRunId = runId;
+    lastStream = `job-${runId}`;
+  }
+  return lastStream;
 }
 
 /** Name of a group's stream. */
@@ -262,7 +273,11 @@ export const ENGINE_STREAM = "engine";
 
 /** The run id in a job stream's name; undefined for any other stream. */
 export function runIdOfStream(stream: string): string | undefined {
-  return stream.startsWith("job-") ? stream.slice(4) : undefined;
+  if (stream === lastStream) return lastRunId;
+  if (!stream.startsWith("job-")) return undefined;
+  lastStream = stream;
+  lastRunId = stream.slice(4);
+  return lastRunId;
 }
 
 /** Says whether an event is of a type and schema that this program knows. */
