@@ -6,7 +6,7 @@
  *   engine and those of the ways in: a new code does not compile before it stands here, and a test
  *   looks through the product for codes that the types do not show.
  * - Refusals are all `GenericError` in the `job-*` family. The `block-job-*` family reports an
- *   unknown job as `DeviceNotActive`; that is its front's to say.
+ *   unknown job as `DeviceNotActive`, and has a code of its own for it.
  *
  * Source: QEMU 7.2 qapi/error.json QapiErrorClass; job-qmp.c; RFC 9110 for the statuses.
  */
@@ -51,8 +51,10 @@ export type ApiErrorCode =
   /** A fault of the program itself. */
   | "internal";
 
-/** Codes that the engine and the drivers raise beside refusals; each is a fault of a program. */
+/** Codes that the engine and the drivers raise beside the common refusals. */
 export type EngineErrorCode =
+  /** No block job has this id. The `block-job-*` commands of QMP know no other jobs. */
+  | "unknownBlockJob"
   | "forbiddenTransition"
   | "forbiddenGraphChange"
   | "invalidDriver"
@@ -141,6 +143,7 @@ export const ERROR_TABLE: { readonly [C in ErrorCode]: ErrorRow } = {
   unknownEvent: row(500, "log", "The log holds events that this program does not know"),
   invalidArgument: row(400, "usage", "An argument is out of range"),
   unknownJob: row(404, "notFound", "No such job"),
+  unknownBlockJob: row(404, "notFound", "No such block job", "DeviceNotActive"),
   unknownTxn: row(404, "notFound", "No such transaction"),
   verbRefused: row(409, "refused", "The job's status does not accept the verb"),
   alreadyPaused: row(409, "refused", "The job is paused already"),

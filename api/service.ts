@@ -33,6 +33,7 @@ import { Follower } from "./service/follower.ts";
 import { followLog, type FollowOptions } from "./service/following.ts";
 import { whyField } from "./service/history.ts";
 import { viewOf } from "./service/job_view.ts";
+import { LiveJobs } from "./service/live.ts";
 import { isRunId, jobOf, positionOf, runOf } from "./service/lookup.ts";
 import { eventsPage } from "./service/page.ts";
 import { momentFrom } from "./service/request.ts";
@@ -45,6 +46,7 @@ export type { Subscription } from "../events/log/store.ts";
 export type { FollowOptions } from "./service/following.ts";
 export { type ErrorDetails, JoblogError } from "../events/log/errors.ts";
 export { invalidRequest } from "./service/request.ts";
+export type { LiveJob, LiveJobs, VerbTarget, WireItem } from "./service/live.ts";
 
 /** What a service stands on. */
 export interface ServiceOptions {
@@ -62,6 +64,8 @@ export class Service {
   readonly #jobs: Follower<JobsState>;
   readonly #txns: Follower<TxnsState>;
   readonly #statistics: Follower<StatisticsState>;
+  /** The engine without detours, for fronts that keep connections; undefined = queries only. */
+  readonly live: LiveJobs | undefined;
 
   /** Nothing is read before it is asked for. */
   constructor(options: ServiceOptions) {
@@ -69,6 +73,7 @@ export class Service {
     this.#jobs = new Follower(options.reader, jobs);
     this.#txns = new Follower(options.reader, txns);
     this.#statistics = new Follower(options.reader, statistics);
+    this.live = options.joblog === undefined ? undefined : new LiveJobs(options.joblog);
   }
 
   /** True if commands are taken. */

@@ -5,7 +5,14 @@
  * `VerbRefused`. A command with an idempotency key is answered from its record when it is repeated.
  */
 import type { RecordedEvent } from "../../events/log/event.ts";
-import { ENGINE_STREAM, jobErrorOf, type JobState, memberOf } from "../../events/job/mod.ts";
+import {
+  BLOCK_JOB_TYPES,
+  ENGINE_STREAM,
+  jobErrorOf,
+  type JobState,
+  memberOf,
+} from "../../events/job/mod.ts";
+import { unknownBlockJob } from "../core/block_job_refusals.ts";
 import { type Refusal, UNKNOWN_JOB } from "../core/refusals.ts";
 import { decideVerb, type VerbCommand } from "../core/verbs.ts";
 import { argumentsOf, createdBy, Creation } from "./creation.ts";
@@ -59,7 +66,10 @@ export class Commands {
       record,
       context,
       (head) =>
-        this.#engine.whenNotClosing(entryOf, () => this.#verbNow(runOf(), record, args, head)),
+        this.#engine.whenNotClosing(
+          entryOf,
+          () => this.#verbNow(runOf(), record, args, head, target.isBlockJob === true),
+        ),
       () => undefined,
     );
   }
@@ -70,13 +80,16 @@ export class Commands {
     record: CommandRecord,
     args: VerbArguments,
     head: CommandHead,
+    isBlockJob: boolean,
   ): Promise<void> {
     this.#engine.assertOpen();
     const { ledger } = this.#engine;
     const entry = runId === undefined ? undefined : ledger.entryOfRun(runId);
     const job = entry && memberOf(entry.head, runId!);
-    if (entry === undefined || job === undefined || job.status === "null") {
-      return await this.#refuse(record, UNKNOWN_JOB, head);
+    const isOne = !isBlockJob || (job !== undefined && BLOCK_JOB_TYPES.has(job.type));
+    if (entry === undefined || job === undefined || job.status === "null" || !isOne) {
+      const refusal = isBlockJob ? unknownBlockJob(record.subject) : UNKNOWN_JOB;
+      return await this.#refuse(record, refusal, head);
     }
     const { commandId } = head;
     const { runId: of } = job;

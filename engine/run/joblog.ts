@@ -13,6 +13,7 @@ import type {
   CommandContext,
   CompletionMode,
   JobRequest,
+  Target,
   Verb,
   VerbArguments,
 } from "./requests.ts";
@@ -125,19 +126,18 @@ export class Joblog {
   /**
    * Sends a verb to a job. Resolves when its answer is durable.
    *
-   * @param target an id: whoever holds it when the verb's turn comes; or one run, and no other
-   * @throws {JoblogError} code "unknownJob", or the verb's refusal in the order of its checks
+   * @param target an id: whoever holds it when the verb's turn comes, or only if it is a block job;
+   * or one run, and no other
+   * @throws {JoblogError} code "unknownJob" or "unknownBlockJob", or the verb's refusal in the
+   * order of its checks
    */
   verb(
-    target: string | { readonly runId: string },
+    target: string | { readonly runId: string } | { readonly blockJobId: string },
     verb: Verb,
     args: VerbArguments = {},
     context: CommandContext = {},
   ): Promise<void> {
-    // What is neither is left to the checks, which refuse it.
-    const runId = (target as { readonly runId?: string } | null)?.runId;
-    const of = runId === undefined ? { id: target as string } : { id: null, runId };
-    return this.#commands.verb(of, verb, args, context);
+    return this.#commands.verb(targetOf(target), verb, args, context);
   }
 
   /** Position of the last event in what can be read here, in the turn in which it is asked. */
@@ -205,4 +205,14 @@ export class Joblog {
     if (state.status !== "null") this.#objects.set(runId, job);
     return job;
   }
+}
+
+function targetOf(
+  target: string | { readonly runId: string } | { readonly blockJobId: string },
+): Target {
+  const { runId, blockJobId } = (target ?? {}) as { runId?: string; blockJobId?: string };
+  if (runId !== undefined) return { id: null, runId };
+  if (blockJobId !== undefined) return { id: blockJobId, isBlockJob: true };
+  // What is none of these is left to the checks, which refuse it.
+  return { id: target as string };
 }

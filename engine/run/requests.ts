@@ -49,6 +49,8 @@ export interface Target {
   readonly id: string | null;
   /** The run; absent = the one that holds the id now. */
   readonly runId?: string;
+  /** True: only a block job is meant; to the command there are no others. @default false */
+  readonly isBlockJob?: boolean;
 }
 
 /** How the jobs of one transaction end. */

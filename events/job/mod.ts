@@ -34,6 +34,7 @@
  *
  * @module
  */
+export * from "./block_job_types.ts";
 export * from "./causes.ts";
 export * from "./error_policy.ts";
 export * from "./errno.ts";

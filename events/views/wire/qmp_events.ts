@@ -18,6 +18,7 @@
  */
 import {
   applyToJob,
+  BLOCK_JOB_TYPES,
   INITIAL_JOB,
   isInternal,
   type JobDraft,
@@ -27,14 +28,6 @@ import {
 } from "../../job/mod.ts";
 import type { RecordedEvent } from "../../log/event.ts";
 import { type Gaps, isUnderstood, noGaps } from "../projection.ts";
-
-/** Job types that have the `BLOCK_JOB_*` events and the `block-job-*` commands. */
-export const BLOCK_JOB_TYPES: ReadonlySet<string> = new Set([
-  "backup",
-  "commit",
-  "mirror",
-  "stream",
-]);
 
 /** Names of the wire events. */
 export type QmpEventName =
