@@ -10,6 +10,7 @@ import { BlockError } from "../../block/errors.ts";
 import { FileNode } from "../../block/file_node.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { OpenContext, Use } from "../driver.ts";
+import { isAsOpened } from "../images/files.ts";
 import type { BackupParameters } from "./parameters.ts";
 
 /** An opened target. */
@@ -56,6 +57,15 @@ export interface BackupImages {
   release(): void;
 }
 
+function checkDistinct(source: BlockNode, { node }: OpenedTarget): void {
+  if (source.identity !== node.identity) return;
+  throw new JoblogError("invalidParameter", "Source and target cannot be the same", {
+    subject: "target",
+    actual: node.name,
+    hint: "Name another file as the target; links and hard links lead to the same one.",
+  });
+}
+
 /** Sizes that differ. Source: QEMU 7.2 blockdev.c, the text of a refused backup. */
 function checkTarget(
   source: BlockNode,
@@ -64,13 +74,6 @@ function checkTarget(
   isRecovery: boolean,
 ): void {
   const { node } = target;
-  if (source.identity === node.identity) {
-    throw new JoblogError("invalidParameter", "Source and target cannot be the same", {
-      subject: "target",
-      actual: node.name,
-      hint: "Name another file as the target; links and hard links lead to the same one.",
-    });
-  }
   // A job may have died between making its target and giving it its size.
   const mayGrow = node.size === 0 && target.isResizable && mode !== "existing";
   if (mode === undefined && !isRecovery && node.size > 0) {
@@ -109,20 +112,50 @@ async function claimImage(
   );
 }
 
-async function claimBoth(
+/** An image that no other job of this engine may disturb. */
+interface Claimed<T> {
+  readonly image: T;
+  readonly release: () => void;
+}
+
+/**
+ * Opens an image and claims it. Until the claim is held the file belongs to whoever held it: one
+ * that was written or removed meanwhile is opened anew, and nothing is removed without the claim.
+ */
+async function openClaimed<T extends { readonly node: BlockNode }>(
   context: OpenContext,
+  use: Use,
+  open: () => Promise<T>,
+): Promise<Claimed<T>> {
+  for (;;) {
+    const image = await open();
+    let release: (() => void) | undefined;
+    try {
+      release = await claimImage(context, image.node, use);
+      if (await isAsOpened(image.node)) return { image, release };
+    } catch (error) {
+      await image.node.close();
+      release?.();
+      throw error;
+    }
+    await image.node.close();
+    release();
+  }
+}
+
+async function openTarget(
+  parameters: BackupParameters,
+  context: OpenContext,
+  opener: ImageOpener,
   source: BlockNode,
-  target: BlockNode,
-): Promise<() => void> {
-  const releaseSource = await claimImage(context, source, "read");
+): Promise<OpenedTarget> {
+  const mayCreate = parameters.mode !== "existing";
+  const target = await opener.openTarget(parameters.target, context.baseFolder, mayCreate);
   try {
-    const releaseTarget = await claimImage(context, target, "write");
-    return () => {
-      releaseSource();
-      releaseTarget();
-    };
+    checkDistinct(source, target);
+    return target;
   } catch (error) {
-    releaseSource();
+    await target.node.close();
     throw error;
   }
 }
@@ -140,18 +173,33 @@ export async function openImages(
   context: OpenContext,
   opener: ImageOpener,
 ): Promise<BackupImages> {
-  const { baseFolder, isRecovery } = context;
-  const source = await opener.openSource(parameters.source, baseFolder);
-  let target: OpenedTarget | undefined;
+  const from = await openClaimed(context, "read", async () => ({
+    node: await opener.openSource(parameters.source, context.baseFolder),
+  }));
+  const source = from.image.node;
+  let to: Claimed<OpenedTarget> | undefined;
   try {
-    const mayCreate = parameters.mode !== "existing";
-    target = await opener.openTarget(parameters.target, baseFolder, mayCreate);
-    checkTarget(source, target, parameters.mode, isRecovery);
-    return { source, target, release: await claimBoth(context, source, target.node) };
+    to = await openClaimed(
+      context,
+      "write",
+      () => openTarget(parameters, context, opener, source),
+    );
+    checkTarget(source, to.image, parameters.mode, context.isRecovery);
+    const { image: target, release } = to;
+    return {
+      source,
+      target,
+      release: () => {
+        from.release();
+        release();
+      },
+    };
   } catch (error) {
-    await target?.removeCreated();
-    await target?.node.close();
+    await to?.image.removeCreated();
+    await to?.image.node.close();
+    to?.release();
     await source.close();
+    from.release();
     throw error;
   }
 }

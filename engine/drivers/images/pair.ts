@@ -7,7 +7,7 @@
 
 import { JoblogError } from "../../../events/log/errors.ts";
 import type { OpenContext } from "../driver.ts";
-import { claimFiles, type OpenImageFile } from "./files.ts";
+import { claimFiles, isAsOpened, type OpenImageFile } from "./files.ts";
 import type { NewImageMode } from "./parameters.ts";
 import type { ImageFormat } from "./probe.ts";
 import { type BackingName, openSourceImage, type SourceImage } from "./source.ts";
@@ -89,6 +89,9 @@ export function checkSizes(source: SourceImage, target: TargetImage): void {
 /**
  * Opens both images and claims their files.
  *
+ * Until the claims are held the files belong to whoever holds them: what was written or removed
+ * meanwhile is opened anew, and a file that was made is removed under its claim only.
+ *
  * @throws {BlockError} with the errno when one cannot be opened; EBUSY when another job of this
  * engine writes one of them, or uses the target
  * @throws {JoblogError} code "invalidParameter" when both are the same, the target is not empty and
@@ -98,6 +101,20 @@ export async function openPair(
   request: PairRequest,
   context: OpenContext,
   options: PairOptions = {},
+): Promise<ImagePair> {
+  for (;;) {
+    const pair = await openOnce(request, context, options);
+    if (await isAsOpened(pair.source.node) && await pair.target.isAsOpened()) return pair;
+    await pair.target.close();
+    await pair.source.node.close();
+    pair.release();
+  }
+}
+
+async function openOnce(
+  request: PairRequest,
+  context: OpenContext,
+  options: PairOptions,
 ): Promise<ImagePair> {
   const { baseFolder: folder, isRecovery } = context;
   const { openFile } = options;
@@ -124,9 +141,22 @@ export async function openPair(
     const release = await claimFiles(context, [...source.files, ...own]);
     return { source, target, release };
   } catch (error) {
-    await target?.removeCreated();
+    if (target !== undefined) await removeUnlessUsed(context, target);
     await target?.close();
     await source.node.close();
     throw error;
+  }
+}
+
+/** Between its making and its claim another job may have come to use a new file. */
+async function removeUnlessUsed(context: OpenContext, target: TargetImage): Promise<void> {
+  if (!target.isCreated) return;
+  const { identity } = target;
+  const release = context.claim === undefined ? () => {} : await context.claim(identity, "write");
+  if (release === undefined) return;
+  try {
+    await target.removeCreated();
+  } finally {
+    release();
   }
 }

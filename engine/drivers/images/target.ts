@@ -13,7 +13,13 @@
 import { JoblogError } from "../../../events/log/errors.ts";
 import type { BlockNode } from "../../block/node.ts";
 import { formatQcow2 } from "../../block/qcow2/mod.ts";
-import { type FileUse, type ImageFile, type ImagePlace, openImageFile } from "./files.ts";
+import {
+  type FileUse,
+  type ImageFile,
+  type ImagePlace,
+  isAsOpened,
+  openImageFile,
+} from "./files.ts";
 import type { NewImageMode } from "./parameters.ts";
 import { type ImageFormat, ProbedRawNode, probeFormat } from "./probe.ts";
 import { type BackingName, openChain, type SourceImage } from "./source.ts";
@@ -186,7 +192,12 @@ export class TargetImage {
     return await this.use();
   }
 
-  /** Removes the file if opening made it. */
+  /** True if the file is still what its name stands for, of the size that it was opened with. */
+  isAsOpened(): Promise<boolean> {
+    return isAsOpened(this.#file);
+  }
+
+  /** Removes the file if opening made it; only who has claimed it may. */
   async removeCreated(): Promise<void> {
     await this.#file.removeCreated();
   }

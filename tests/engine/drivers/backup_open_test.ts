@@ -62,6 +62,29 @@ describe("backup.open()", () => {
     }
   });
 
+  it("opens a target anew that was removed before its claim was given", async () => {
+    const { path: baseFolder } = bed.folder;
+    const target = bed.folder.file("target.raw");
+    let removals = 2;
+    const claim = (_subject: string, use: string) => {
+      if (use === "write" && removals-- > 0) fs.unlinkSync(target);
+      return Promise.resolve(() => {});
+    };
+    const job = await backup.open(bed.parameters(), { isRecovery: false, baseFolder, claim });
+    assertEquals([fs.existsSync(target), removals], [true, -1]);
+    await job.close?.();
+    assertEquals(fs.existsSync(target), false);
+  });
+
+  it("leaves a target that it made to whoever has claimed it by then", async () => {
+    const { path: baseFolder } = bed.folder;
+    const claim = (_subject: string, use: string) =>
+      Promise.resolve(use === "write" ? undefined : () => {});
+    const act = () => backup.open(bed.parameters(), { isRecovery: false, baseFolder, claim });
+    await assertRejects(async () => await act(), BlockError, "is busy");
+    assertEquals(fs.existsSync(bed.folder.file("target.raw")), true);
+  });
+
   it("says what is missing or a folder, and leaves no target behind", async () => {
     fs.mkdirSync(bed.folder.file("sub"));
     const cases: [JsonObject, string][] = [

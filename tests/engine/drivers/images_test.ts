@@ -193,6 +193,35 @@ describe("openPair()", () => {
     await pair.source.node.close();
   });
 
+  it("opens anew what was removed or written before the claim was given", async () => {
+    folder.write("a", noise(1_000));
+    const meanwhile = [
+      () => fs.unlinkSync(folder.file("b")),
+      () => fs.unlinkSync(folder.file("b")),
+      () => fs.truncateSync(folder.file("a"), 500),
+    ];
+    const claim = (_subject: string, use: string) => {
+      if (use === "write") meanwhile.shift()?.();
+      return Promise.resolve(() => {});
+    };
+    const context = { isRecovery: false, baseFolder: folder.path, claim };
+    const pair = await openPair({ source: "a", target: "b", mode: undefined }, context);
+    assertEquals([meanwhile.length, pair.source.node.size], [0, 500]);
+    assertEquals(fs.statSync(folder.file("b")).ino, Number(pair.target.identity.split(":")[1]));
+    await pair.target.close();
+    await pair.source.node.close();
+  });
+
+  it("leaves a file that it made to whoever has claimed it by then", async () => {
+    folder.write("a", noise(1_000));
+    const claim = (_subject: string, use: string) =>
+      Promise.resolve(use === "write" ? undefined : () => {});
+    const context = { isRecovery: false, baseFolder: folder.path, claim };
+    const request = { source: "a", target: "b", mode: undefined };
+    await assertRejects(() => openPair(request, context), BlockError, "is busy");
+    assertEquals(fs.existsSync(folder.file("b")), true);
+  });
+
   it("refuses a raw target over a backing file", async () => {
     await qcow2("base", MIB);
     await qcow2("a", MIB, "qcow2");
