@@ -22,19 +22,35 @@ export interface CopyRequest {
   readonly length: number;
 }
 
-/** Copies with `read` and `write`, 512 KiB at a time, in order. Stops at the first error. */
-export async function copyByBuffer(request: CopyRequest): Promise<void> {
-  const { source, from, target, to, length } = request;
+/** Two ends of a copy; offsets count from the beginning of what is copied. */
+export interface CopyEnds {
+  /** Fills `bytes`. */
+  read(at: number, bytes: Uint8Array): Promise<void>;
+  /** Takes `bytes`, which are used again once the promise has settled. */
+  write(at: number, bytes: Uint8Array): Promise<void>;
+}
+
+/** Copies `length` bytes, 512 KiB at a time, in order. Stops at the first error. */
+export async function copyPieces(length: number, ends: CopyEnds): Promise<void> {
   const buffer = PIECES.take();
   try {
     for (let done = 0; done < length; done += PIECE_BYTES) {
       const bytes = buffer.subarray(0, Math.min(PIECE_BYTES, length - done));
-      await source.read(from + done, bytes);
-      await target.write(to + done, bytes);
+      await ends.read(done, bytes);
+      await ends.write(done, bytes);
     }
   } finally {
     PIECES.give(buffer);
   }
+}
+
+/** Copies with `read` and `write`. Stops at the first error. */
+export async function copyByBuffer(request: CopyRequest): Promise<void> {
+  const { source, from, target, to, length } = request;
+  await copyPieces(length, {
+    read: (at, bytes) => source.read(from + at, bytes),
+    write: (at, bytes) => target.write(to + at, bytes),
+  });
 }
 
 /** Copies by the target's own `copyRange` if this pair has one, else through a buffer. */
