@@ -28,6 +28,8 @@ export interface ImagePlace {
   readonly folder: string;
   /** Opens one file. @default `openImageFile` */
   readonly openFile?: OpenImageFile | undefined;
+  /** Claims every file that is opened. @default nobody else is there */
+  readonly claims?: FileClaims | undefined;
 }
 
 /** True if an image is still what its name stands for, of the size that it was opened with. */
@@ -50,33 +52,85 @@ export interface FileUse {
   readonly use: Use;
 }
 
-/**
- * Claims files for one job; all or none.
- *
- * @returns gives them back, and is safe to call twice
- * @throws {BlockError} EBUSY when another job of this engine writes one of them, or uses one that
- * is to be written. Source: QEMU 7.2 block.c bdrv_op_is_blocked
- */
-export async function claimFiles(
-  context: Pick<OpenContext, "claim">,
-  files: readonly FileUse[],
-): Promise<() => void> {
-  const releases: (() => void)[] = [];
-  const release = () => {
-    for (const give of releases.splice(0)) give();
-  };
-  for (const { identity, name, use } of files) {
-    const given = context.claim === undefined ? () => {} : await context.claim(identity, use);
-    if (given !== undefined) {
-      releases.push(given);
-      continue;
-    }
-    release();
+/** True if a node is still what its name stands for, of the size that it was opened with. */
+export async function isAsOpened(node: BlockNode): Promise<boolean> {
+  try {
+    return await node.measure() === node.size;
+  } catch (error) {
+    if (error instanceof BlockError && error.code === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** What one job has claimed. */
+export class FileClaims {
+  readonly #context: Pick<OpenContext, "claim">;
+  readonly #held: (() => void)[] = [];
+
+  /** @param context of the job */
+  constructor(context: Pick<OpenContext, "claim">) {
+    this.#context = context;
+  }
+
+  /**
+   * Claims a file that was opened.
+   *
+   * @throws {BlockError} EBUSY when another job of this engine writes it, or uses it and it is to be
+   * written. Source: QEMU 7.2 block.c bdrv_op_is_blocked
+   */
+  async take({ identity, name, use }: FileUse): Promise<void> {
+    if (this.#context.claim === undefined) return;
+    const release = await this.#context.claim(identity, use);
+    if (release !== undefined) return void this.#held.push(release);
     throw new BlockError(
       "EBUSY",
       `Node '${name}' is busy: block device is in use by another job`,
       { operation: "open", subject: name, hint: "Wait for the other job, or end it." },
     );
   }
-  return release;
+
+  /** Gives everything back. Safe to call twice. */
+  release(): void {
+    for (const give of this.#held.splice(0)) give();
+  }
+}
+
+/** How one file is opened. */
+export interface FileRequest {
+  /** Its path. */
+  readonly path: string;
+  /** How it is used. */
+  readonly use: Use;
+  /** What is done when it is not there. @default "never" */
+  readonly create?: "never" | "ifMissing";
+  /** Refuses it before it is claimed, by throwing. */
+  readonly check?: (file: ImageFile) => void;
+}
+
+/**
+ * Opens a file and claims it.
+ *
+ * Until the claim is held the file belongs to whoever holds it: one that was written or removed
+ * meanwhile is opened anew, and nothing is changed or removed without the claim.
+ *
+ * @throws {BlockError} with the errno when it cannot be opened; EBUSY as `FileClaims.take`
+ */
+export async function openClaimed(place: ImagePlace, request: FileRequest): Promise<ImageFile> {
+  const { path, use, create = "never", check } = request;
+  const open = place.openFile ?? openImageFile;
+  const options = { folder: place.folder, readOnly: use === "read", create };
+  for (;;) {
+    const file = await open(path, options);
+    try {
+      check?.(file);
+      const claims = place.claims;
+      if (claims === undefined) return file;
+      await claims.take({ identity: file.identity, name: file.name, use });
+      if (await isAsOpened(file)) return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    await file.close();
+  }
 }

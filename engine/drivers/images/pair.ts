@@ -7,7 +7,7 @@
 
 import { JoblogError } from "../../../events/log/errors.ts";
 import type { OpenContext } from "../driver.ts";
-import { claimFiles, isAsOpened, type OpenImageFile } from "./files.ts";
+import { FileClaims, type OpenImageFile } from "./files.ts";
 import type { NewImageMode } from "./parameters.ts";
 import type { ImageFormat } from "./probe.ts";
 import { type BackingName, openSourceImage, type SourceImage } from "./source.ts";
@@ -41,7 +41,7 @@ export interface ImagePair {
 export interface PairOptions {
   /** Opens one file. @default `openImageFile` */
   readonly openFile?: OpenImageFile | undefined;
-  /** Looks at both before they are claimed; what it throws refuses the pair. */
+  /** Looks at both; what it throws refuses the pair. */
   readonly check?: (source: SourceImage, target: TargetImage) => void;
 }
 
@@ -83,11 +83,13 @@ export function checkSizes(source: SourceImage, target: TargetImage): void {
     subject: "target",
     expected: source.node.size,
     actual: target.node.size,
+    hint: "Give the target the size of the source, or let the job make it.",
   });
 }
 
 /**
- * Opens both images and claims their files.
+ * Opens both images and claims their files: each before anything is done with it, see
+ * `openClaimed`.
  *
  * Until the claims are held the files belong to whoever holds them: what was written or removed
  * meanwhile is opened anew, and a file that was made is removed under its claim only.
@@ -117,46 +119,21 @@ async function openOnce(
   options: PairOptions,
 ): Promise<ImagePair> {
   const { baseFolder: folder, isRecovery } = context;
-  const { openFile } = options;
-  const source = await openSourceImage(request.source, {
-    folder,
-    openFile,
-    format: request.sourceFormat,
-  });
+  const claims = new FileClaims(context);
+  const place = { folder, claims, openFile: options.openFile };
+  let source: SourceImage | undefined;
   let target: TargetImage | undefined;
   try {
-    target = await TargetImage.open(request.target, {
-      folder,
-      openFile,
-      isRecovery,
-      format: request.format,
-      source,
-      mode: request.mode,
-    });
+    source = await openSourceImage(request.source, { ...place, format: request.sourceFormat });
+    const { format, mode } = request;
+    target = await TargetImage.open(request.target, { ...place, isRecovery, format, source, mode });
     options.check?.(source, target);
-    // What both have below them is read by both: one claim is enough.
-    const own = target.files.filter(({ identity }) =>
-      source.files.every((file) => file.identity !== identity)
-    );
-    const release = await claimFiles(context, [...source.files, ...own]);
-    return { source, target, release };
+    return { source, target, release: () => claims.release() };
   } catch (error) {
-    if (target !== undefined) await removeUnlessUsed(context, target);
+    await target?.removeCreated();
     await target?.close();
-    await source.node.close();
+    await source?.node.close();
+    claims.release();
     throw error;
-  }
-}
-
-/** Between its making and its claim another job may have come to use a new file. */
-async function removeUnlessUsed(context: OpenContext, target: TargetImage): Promise<void> {
-  if (!target.isCreated) return;
-  const { identity } = target;
-  const release = context.claim === undefined ? () => {} : await context.claim(identity, "write");
-  if (release === undefined) return;
-  try {
-    await target.removeCreated();
-  } finally {
-    release();
   }
 }

@@ -36,34 +36,42 @@ const POLICIES: { readonly [P in ErrorPolicy]: true } = {
  * @param name the argument
  * @param message the whole text
  * @param found its value, if it is worth telling
- * @param hint a full sentence that says what to do
+ * @param hint a full sentence that says what to do. @default to leave it out
  */
 export function refuseParameter(
   name: string,
   message: string,
   found?: JsonValue,
-  hint?: string,
+  hint = `Give "${name}" another value, or leave it out.`,
 ): never {
   throw new JoblogError("invalidParameter", message, {
     subject: name,
     ...(found === undefined ? {} : { actual: JSON.stringify(found) }),
-    ...(hint === undefined ? {} : { hint }),
+    hint,
   });
+}
+
+function refuseType(name: string, type: string, found: JsonValue, article = "a"): never {
+  const message = `Invalid parameter type for '${name}', expected: ${type}`;
+  return refuseParameter(name, message, found, `Give "${name}" as ${article} ${type}.`);
 }
 
 /** A text; undefined if it is absent. */
 export function textParameter(input: JsonObject, name: string): string | undefined {
   const value = input[name];
   if (value === undefined || typeof value === "string") return value;
-  return refuseParameter(name, `Invalid parameter type for '${name}', expected: string`, value);
+  return refuseType(name, "string", value);
 }
 
 /** A path that must be there. */
 export function pathParameter(input: JsonObject, name: string): string {
   const value = textParameter(input, name);
-  if (value === undefined) return refuseParameter(name, `Parameter '${name}' is missing`);
+  const hint = "Give the path of an image: a regular file or a block device.";
+  if (value === undefined) {
+    return refuseParameter(name, `Parameter '${name}' is missing`, value, hint);
+  }
   if (value !== "" && !value.includes("\0")) return value;
-  return refuseParameter(name, `Parameter '${name}' must be the path of a file`, value);
+  return refuseParameter(name, `Parameter '${name}' must be the path of a file`, value, hint);
 }
 
 /** A whole number. */
@@ -71,7 +79,7 @@ export function integerParameter(input: JsonObject, name: string, fallback: numb
   const value = input[name];
   if (value === undefined) return fallback;
   if (Number.isSafeInteger(value)) return Number(value);
-  return refuseParameter(name, `Invalid parameter type for '${name}', expected: integer`, value);
+  return refuseType(name, "integer", value, "an");
 }
 
 /** True or false. */
@@ -79,7 +87,7 @@ export function booleanParameter(input: JsonObject, name: string, fallback: bool
   const value = input[name];
   if (value === undefined) return fallback;
   if (typeof value === "boolean") return value;
-  return refuseParameter(name, `Invalid parameter type for '${name}', expected: boolean`, value);
+  return refuseType(name, "boolean", value);
 }
 
 /** One of several words; undefined if it is absent. */

@@ -2,7 +2,7 @@
 
 import type { BlockNode } from "../../block/node.ts";
 import { type LayerExtent, openQcow2, type Qcow2Node } from "../../block/qcow2/mod.ts";
-import { type FileUse, type ImagePlace, openImageFile } from "./files.ts";
+import { type FileUse, type ImagePlace, openClaimed } from "./files.ts";
 import { type ImageFormat, probeFormat } from "./probe.ts";
 
 /** The image below another one, as a new image would name it. */
@@ -40,16 +40,15 @@ export interface SourceOptions extends ImagePlace {
 /** Opens a qcow2 image over a file that is open already, and notes all files of its chain. */
 export async function openChain(
   top: BlockNode,
-  options: ImagePlace & { readonly readOnly: boolean },
+  place: ImagePlace & { readonly readOnly: boolean },
 ): Promise<{ readonly node: Qcow2Node; readonly files: readonly FileUse[] }> {
-  const openFile = options.openFile ?? openImageFile;
   const files: FileUse[] = [];
   const node = await openQcow2(top.name, {
-    readOnly: options.readOnly,
-    async openFile(path, readOnly) {
+    readOnly: place.readOnly,
+    async openFile(path) {
       const isTop = files.length === 0;
-      const file = isTop ? top : await openFile(path, { readOnly, folder: options.folder });
-      const use = isTop && !options.readOnly ? "write" : "read";
+      const use = isTop && !place.readOnly ? "write" : "read";
+      const file = isTop ? top : await openClaimed(place, { path, use });
       files.push({ identity: file.identity, name: file.name, use });
       return file;
     },
@@ -72,8 +71,9 @@ function backingOf(node: Qcow2Node): BackingName | undefined {
  * `openQcow2` and `probeFormat`
  */
 export async function openSourceImage(path: string, options: SourceOptions): Promise<SourceImage> {
-  const { folder, readOnly = true } = options;
-  const file = await (options.openFile ?? openImageFile)(path, { folder, readOnly });
+  const { readOnly = true } = options;
+  const use = readOnly ? "read" : "write";
+  const file = await openClaimed(options, { path, use });
   let format: ImageFormat;
   try {
     format = options.format ?? await probeFormat(file);
@@ -83,7 +83,6 @@ export async function openSourceImage(path: string, options: SourceOptions): Pro
   }
   if (format === "raw") {
     const { identity, name } = file;
-    const use = readOnly ? "read" : "write";
     const files = [{ identity, name, use }] as const;
     return { node: file, path: name, format, backing: undefined, files };
   }

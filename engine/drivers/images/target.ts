@@ -13,13 +13,7 @@
 import { JoblogError } from "../../../events/log/errors.ts";
 import type { BlockNode } from "../../block/node.ts";
 import { formatQcow2 } from "../../block/qcow2/mod.ts";
-import {
-  type FileUse,
-  type ImageFile,
-  type ImagePlace,
-  isAsOpened,
-  openImageFile,
-} from "./files.ts";
+import { type FileUse, type ImageFile, type ImagePlace, openClaimed } from "./files.ts";
 import type { NewImageMode } from "./parameters.ts";
 import { type ImageFormat, ProbedRawNode, probeFormat } from "./probe.ts";
 import { type BackingName, openChain, type SourceImage } from "./source.ts";
@@ -71,19 +65,47 @@ function checkApart(source: SourceImage, file: ImageFile): void {
   const message = index === 0
     ? "Source and target cannot be the same"
     : `Node '${file.name}' is busy: node is used as backing hd of '${source.path}'`;
-  throw new JoblogError("invalidParameter", message, { subject: "target", actual: file.name });
+  throw new JoblogError("invalidParameter", message, {
+    subject: "target",
+    actual: file.name,
+    hint: "Name another file as the target; links and hard links lead to the same one.",
+  });
 }
 
-/** An opened target. */
-export class TargetImage {
+/** What a job knows of its target, and may ask of it. */
+export interface CopyTarget {
   /** Its path. */
   readonly path: string;
   /** Its format. */
   readonly format: ImageFormat;
   /** True if opening made the file; it has no bytes yet. */
   readonly isCreated: boolean;
-  /** False for a block device. */
-  readonly isResizable: boolean;
+  /** Bytes of the file; 0 = there is nothing in it. */
+  readonly fileSize: number;
+  /** True if there is an image to write to. */
+  readonly isOpen: boolean;
+  /** What is written. Not before it is open. */
+  readonly node: BlockNode;
+  /** Bytes that the image gives out at once: 1 for raw. */
+  readonly clusterSize: number;
+  /** Opens the image that is in the file. */
+  use(): Promise<BlockNode>;
+  /** Makes the image anew, whatever is in the file. */
+  make(creation: TargetCreation): Promise<BlockNode>;
+  /** Removes the file if opening made it. */
+  removeCreated(): Promise<void>;
+  /** Closes the image. A second call does nothing. */
+  close(): Promise<void>;
+}
+
+/** An opened target. */
+export class TargetImage implements CopyTarget {
+  /** Its path. */
+  readonly path: string;
+  /** Its format. */
+  readonly format: ImageFormat;
+  /** True if opening made the file; it has no bytes yet. */
+  readonly isCreated: boolean;
   /** Identity of the file. */
   readonly identity: string;
   readonly #file: ImageFile;
@@ -99,7 +121,6 @@ export class TargetImage {
     this.path = file.name;
     this.format = format;
     this.isCreated = file.isCreated;
-    this.isResizable = !file.isDevice;
     this.identity = file.identity;
     this.#files = [{ identity: file.identity, name: file.name, use: "write" }];
     this.#clusterSize = format === "raw" ? 1 : NEW_CLUSTER_SIZE;
@@ -113,11 +134,11 @@ export class TargetImage {
    * mode was given and it is not empty
    */
   static async open(path: string, options: TargetOptions): Promise<TargetImage> {
-    const { folder, mode, isRecovery } = options;
+    const { mode, isRecovery, source } = options;
     const create = mode === "existing" ? "never" : "ifMissing";
-    const file = await (options.openFile ?? openImageFile)(path, { folder, create });
+    const check = (file: ImageFile) => checkApart(source, file);
+    const file = await openClaimed(options, { path, use: "write", create, check });
     try {
-      checkApart(options.source, file);
       if (mode === undefined && !isRecovery && file.size > 0) refuseNotEmpty(file);
       const { format = mode === "existing" ? await probeFormat(file) : options.source.format } =
         options;
