@@ -32,16 +32,6 @@ export interface ImagePlace {
   readonly claims?: FileClaims | undefined;
 }
 
-/** True if an image is still what its name stands for, of the size that it was opened with. */
-export async function isAsOpened(node: BlockNode): Promise<boolean> {
-  try {
-    return await node.measure() === node.size;
-  } catch (error) {
-    if (error instanceof BlockError && error.code === "ENOENT") return false;
-    throw error;
-  }
-}
-
 /** One file of an image or of its backing chain. */
 export interface FileUse {
   /** Tells it from all others. */

@@ -91,9 +91,6 @@ export function checkSizes(source: SourceImage, target: TargetImage): void {
  * Opens both images and claims their files: each before anything is done with it, see
  * `openClaimed`.
  *
- * Until the claims are held the files belong to whoever holds them: what was written or removed
- * meanwhile is opened anew, and a file that was made is removed under its claim only.
- *
  * @throws {BlockError} with the errno when one cannot be opened; EBUSY when another job of this
  * engine writes one of them, or uses the target
  * @throws {JoblogError} code "invalidParameter" when both are the same, the target is not empty and
@@ -103,20 +100,6 @@ export async function openPair(
   request: PairRequest,
   context: OpenContext,
   options: PairOptions = {},
-): Promise<ImagePair> {
-  for (;;) {
-    const pair = await openOnce(request, context, options);
-    if (await isAsOpened(pair.source.node) && await pair.target.isAsOpened()) return pair;
-    await pair.target.close();
-    await pair.source.node.close();
-    pair.release();
-  }
-}
-
-async function openOnce(
-  request: PairRequest,
-  context: OpenContext,
-  options: PairOptions,
 ): Promise<ImagePair> {
   const { baseFolder: folder, isRecovery } = context;
   const claims = new FileClaims(context);

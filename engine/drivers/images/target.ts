@@ -213,11 +213,6 @@ export class TargetImage implements CopyTarget {
     return await this.use();
   }
 
-  /** True if the file is still what its name stands for, of the size that it was opened with. */
-  isAsOpened(): Promise<boolean> {
-    return isAsOpened(this.#file);
-  }
-
   /** Removes the file if opening made it; only who has claimed it may. */
   async removeCreated(): Promise<void> {
     await this.#file.removeCreated();
