@@ -71,10 +71,19 @@ export class RangeList {
     return true;
   }
 
-  /** Waits until no range overlaps. Nothing can come between its end and the caller's next step. */
+  /** Waits until no range overlaps. Another one may come before the caller goes on. */
   async waitFree(offset: number, length: number): Promise<void> {
     while (await this.waitOne(offset, length)) {
       // Another range may have come while this one was waited for.
+    }
+  }
+
+  /** Waits until no range overlaps and adds this one, with nothing in between. */
+  async enter(range: ListedRange): Promise<void> {
+    for (;;) {
+      const other = this.firstOverlap(range.offset, range.length);
+      if (other === undefined) return this.add(range);
+      await this.#entries.get(other)?.settled;
     }
   }
 

@@ -1,3 +1,12 @@
+/**
+ * Reading a state that copy-before-write keeps, while its source is written.
+ *
+ * - Each piece is read where it is: copied ones from the target, others from below the filter.
+ * - Reading below the filter makes writers to the same range wait.
+ *
+ * May be used by drivers and by whoever builds graphs of nodes.
+ */
+
 import type { DirtyMap } from "../dirty_map.ts";
 import { BlockError } from "../errors.ts";
 import { type BlockNode, checkRange, checkWritable, type Extent } from "../node.ts";
