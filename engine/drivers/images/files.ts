@@ -55,7 +55,7 @@ export async function isAsOpened(node: BlockNode): Promise<boolean> {
 /** What one job has claimed. */
 export class FileClaims {
   readonly #context: Pick<OpenContext, "claim">;
-  readonly #held: (() => void)[] = [];
+  readonly #held = new Map<string, () => void>();
 
   /** @param context of the job */
   constructor(context: Pick<OpenContext, "claim">) {
@@ -63,15 +63,16 @@ export class FileClaims {
   }
 
   /**
-   * Claims a file that was opened.
+   * Claims a file that was opened. What the job has claimed already is not claimed again.
    *
    * @throws {BlockError} EBUSY when another job of this engine writes it, or uses it and it is to be
    * written. Source: QEMU 7.2 block.c bdrv_op_is_blocked
    */
   async take({ identity, name, use }: FileUse): Promise<void> {
-    if (this.#context.claim === undefined) return;
+    const key = `${use} ${identity}`;
+    if (this.#context.claim === undefined || this.#held.has(key)) return;
     const release = await this.#context.claim(identity, use);
-    if (release !== undefined) return void this.#held.push(release);
+    if (release !== undefined) return void this.#held.set(key, release);
     throw new BlockError(
       "EBUSY",
       `Node '${name}' is busy: block device is in use by another job`,
@@ -81,7 +82,8 @@ export class FileClaims {
 
   /** Gives everything back. Safe to call twice. */
   release(): void {
-    for (const give of this.#held.splice(0)) give();
+    for (const give of this.#held.values()) give();
+    this.#held.clear();
   }
 }
 

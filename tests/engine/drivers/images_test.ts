@@ -194,18 +194,17 @@ describe("openPair()", () => {
 
   it("opens anew what was removed or written before the claim was given", async () => {
     folder.write("a", noise(1_000));
-    const meanwhile = [
-      () => fs.unlinkSync(folder.file("b")),
-      () => fs.unlinkSync(folder.file("b")),
-      () => fs.truncateSync(folder.file("a"), 500),
-    ];
-    const claim = (_subject: string, use: string) => {
-      if (use === "write") meanwhile.shift()?.();
+    const meanwhile = {
+      read: [() => fs.truncateSync(folder.file("a"), 500)],
+      write: [() => fs.unlinkSync(folder.file("b")), () => fs.unlinkSync(folder.file("b"))],
+    };
+    const claim = (_subject: string, use: "read" | "write") => {
+      meanwhile[use].shift()?.();
       return Promise.resolve(() => {});
     };
     const context = { isRecovery: false, baseFolder: folder.path, claim };
     const pair = await openPair({ source: "a", target: "b", mode: undefined }, context);
-    assertEquals([meanwhile.length, pair.source.node.size], [0, 500]);
+    assertEquals([meanwhile.write.length, pair.source.node.size], [0, 500]);
     assertEquals(fs.statSync(folder.file("b")).ino, Number(pair.target.identity.split(":")[1]));
     await pair.target.close();
     await pair.source.node.close();
