@@ -51,7 +51,13 @@ function damaged(path: string, state: string, actual?: string | number): JoblogE
   });
 }
 
-function checkHeader(path: string, file: Inspected): number {
+/**
+ * Checks that a file is a log of a known format.
+ *
+ * @returns the format
+ * @throws {JoblogError} code "logForeign", "logNewer" or "logDamaged"
+ */
+export function checkHeader(path: string, file: Inspected): number {
   const id = file.pragma("application_id");
   if (id !== APPLICATION_ID) {
     throw new JoblogError("logForeign", `Cannot open log "${path}": it is another program's file`, {

@@ -4,6 +4,7 @@
  * Invariants:
  *
  * - the writer's token is taken before anything is created or changed, and freed if opening fails;
+ * - beside a file that is not a log nothing is left, not even the token's file;
  * - the fencing token is raised durably before the backend exists;
  * - a reader creates and changes nothing that it can avoid (see `read_source.ts`).
  */
@@ -19,7 +20,7 @@ import { SqliteConnection } from "./connection.ts";
 import { createLogFile, PAGE_BYTES } from "./create.ts";
 import { readFailure, textOf } from "./failures.ts";
 import { SQLITE_FLAVOUR } from "./flavour.ts";
-import { inspect } from "./inspect.ts";
+import { checkHeader, inspect } from "./inspect.ts";
 import { kyselyOver } from "./kysely_database.ts";
 import { takeWriterLock, type WriterLock } from "./lock.ts";
 import { ReadSource } from "./read_source.ts";
@@ -119,6 +120,19 @@ function holderOf(path: string): string {
   }
 }
 
+/** Before the token is taken, whose file would stay beside a file that is no log. */
+function refuseForeign(path: string): void {
+  const source = new ReadSource(path);
+  try {
+    checkHeader(path, source);
+  } catch (error) {
+    // All else is looked at again under the token, when nobody changes it.
+    if (error instanceof JoblogError && error.code === "logForeign") throw error;
+  } finally {
+    source.close();
+  }
+}
+
 function lock(path: string): WriterLock {
   let held: WriterLock | undefined;
   try {
@@ -159,7 +173,8 @@ async function openWriter(path: string, options: OpenSqliteOptions): Promise<Sto
   const { create = true, reserve = true, repeat = repeatByTimer } = options;
   const createLogId = options.createLogId ?? (() => randomBytes(16).toString("hex"));
   const mode = constants.R_OK | constants.W_OK;
-  if (!exists(path, mode) && !create) throw missing(path);
+  if (exists(path, mode)) refuseForeign(path);
+  else if (!create) throw missing(path);
   const held = lock(path);
   let connection: SqliteConnection | undefined;
   try {

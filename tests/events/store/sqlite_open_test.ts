@@ -90,7 +90,7 @@ describe("openSqliteLog()", () => {
   it("refuses an empty file and leaves it as it is", async () => {
     writeFileSync(logs.path(), "");
     assertEquals(await codes(), ["logForeign", "logForeign"]);
-    assertEquals(statSync(logs.path()).size, 0);
+    assertEquals([statSync(logs.path()).size, readdirSync(logs.folder)], [0, ["a.log"]]);
   });
 
   it("refuses a file that is no database and leaves it as it is", async () => {
@@ -98,13 +98,15 @@ describe("openSqliteLog()", () => {
     writeFileSync(logs.path(), text);
     assertEquals(await codes(), ["logForeign", "logForeign"]);
     assertEquals(readFileSync(logs.path(), "utf8"), text);
+    assertEquals(readdirSync(logs.folder), ["a.log"]);
   });
 
   it("refuses another program's database", async () => {
     alter("create table notes (id integer primary key)");
     assertEquals(await codes(), ["logForeign", "logForeign"]);
-    alter("pragma application_id = 7");
+    alter("pragma application_id = 7; pragma journal_mode = wal");
     assertEquals(await codes(), ["logForeign", "logForeign"]);
+    assertEquals(readdirSync(logs.folder), ["a.log"]);
   });
 
   it("refuses a newer format and names both", async () => {
