@@ -80,6 +80,13 @@ export class FileClaims {
     );
   }
 
+  /** Gives one claim back: the file turned out not to be what was wanted. */
+  giveBack({ identity, use }: FileUse): void {
+    const key = `${use} ${identity}`;
+    this.#held.get(key)?.();
+    this.#held.delete(key);
+  }
+
   /** Gives everything back. Safe to call twice. */
   release(): void {
     for (const give of this.#held.values()) give();
@@ -109,20 +116,21 @@ export interface FileRequest {
  */
 export async function openClaimed(place: ImagePlace, request: FileRequest): Promise<ImageFile> {
   const { path, use, create = "never", check } = request;
-  const open = place.openFile ?? openImageFile;
+  const { claims, openFile: open = openImageFile } = place;
   const options = { folder: place.folder, readOnly: use === "read", create };
   for (;;) {
     const file = await open(path, options);
+    const claim = { identity: file.identity, name: file.name, use };
     try {
       check?.(file);
-      const claims = place.claims;
       if (claims === undefined) return file;
-      await claims.take({ identity: file.identity, name: file.name, use });
+      await claims.take(claim);
       if (await isAsOpened(file)) return file;
     } catch (error) {
       await file.close();
       throw error;
     }
     await file.close();
+    claims.giveBack(claim);
   }
 }
