@@ -34,13 +34,14 @@ export class Job {
     this.#engine = engine;
     this.#commands = commands;
     this.#last = state;
-    const stop = engine.waits.watch(state.runId, (now) => {
+    if (state.status === "null") return;
+    const follow = (now: JobState) => {
       this.#last = now;
       if (now.status !== "null") return;
-      stop();
+      this.#engine.waits.remove(now.runId, follow);
       over?.();
-    });
-    if (state.status === "null") stop();
+    };
+    engine.waits.add(state.runId, follow);
   }
 
   /** @internal The state of a job that may be finished and only in the log. */

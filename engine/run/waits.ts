@@ -26,17 +26,28 @@ export class Waits {
 
   /** Calls back after each durable change of a job. @returns stops it */
   watch(runId: string, listener: JobListener): () => void {
-    this.#listeners.set(runId, [...this.#listeners.get(runId) ?? [], listener]);
-    return () => {
-      const others = (this.#listeners.get(runId) ?? []).filter((other) => other !== listener);
-      if (others.length > 0) this.#listeners.set(runId, others);
-      else this.#listeners.delete(runId);
-    };
+    this.add(runId, listener);
+    return () => this.remove(runId, listener);
+  }
+
+  /** As `watch`, until `remove`: for listeners of which there are as many as jobs. */
+  add(runId: string, listener: JobListener): void {
+    const known = this.#listeners.get(runId);
+    this.#listeners.set(runId, known === undefined ? [listener] : [...known, listener]);
+  }
+
+  /** Calls a listener no more. */
+  remove(runId: string, listener: JobListener): void {
+    const others = (this.#listeners.get(runId) ?? []).filter((other) => other !== listener);
+    if (others.length > 0) this.#listeners.set(runId, others);
+    else this.#listeners.delete(runId);
   }
 
   /** Tells the listeners of a job about its durable state. */
   tell(job: JobState): void {
-    for (const listener of this.#listeners.get(job.runId) ?? []) listener(job);
+    const listeners = this.#listeners.get(job.runId);
+    if (listeners === undefined) return;
+    for (const listener of listeners) listener(job);
   }
 
   /** Waits until a job's state fulfils a condition; what the condition throws is rejected with. */

@@ -2,29 +2,26 @@
  * The integer keys of stream and type names, and the versions of streams, as the committer sees
  * them inside its transaction.
  *
- * Invariants: the caches are bounded; after a rollback `forget` empties them, because what they
- * learnt in it never happened. Called by `committer.ts` only.
+ * Invariants: the caches are bounded, and those names stay that were used lately; after a rollback
+ * `forget` empties them, because what they learnt in it never happened. Called by `committer.ts`
+ * only.
  */
 import type { StatementSync } from "node:sqlite";
+import { Generations } from "../../log/generations.ts";
 
 /** Names kept in memory, per table; about 2 MiB at most. */
 export const NAME_KEYS_MAX = 16_384;
 
-/** Adds to a bounded map; the oldest entry makes room. */
-function keep<Value>(map: Map<string, Value>, name: string, value: Value): void {
-  if (map.size >= NAME_KEYS_MAX) {
-    const [oldest] = map.keys();
-    if (oldest !== undefined) map.delete(oldest);
-  }
-  map.set(name, value);
+function cache<Value>(): Generations<Value> {
+  return new Generations(NAME_KEYS_MAX, () => false);
 }
 
 /** Keys of one table of names, given out in the order of first use. */
 export class NameKeys {
-  readonly #known = new Map<string, number>();
   readonly #find: StatementSync;
   readonly #highest: StatementSync;
   readonly #insert: StatementSync;
+  #known = cache<number>();
   #next = 0;
 
   /**
@@ -42,19 +39,18 @@ export class NameKeys {
   keyOf(name: string): number {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
-    const found = this.#find.get(name) as { readonly key: number } | undefined;
-    const key = found?.key ?? this.#create(name);
-    keep(this.#known, name, key);
+    const key = this.find(name) ?? this.create(name);
+    this.#known.set(name, key);
     return key;
   }
 
-  /** After a rollback: keys that were given out in it are free again. */
-  forget(): void {
-    this.#known.clear();
-    this.#next = 0;
+  /** The key of a name, looked up; undefined = it is new. */
+  find(name: string): number | undefined {
+    return (this.#find.get(name) as { readonly key: number } | undefined)?.key;
   }
 
-  #create(name: string): number {
+  /** Makes the key of a name that has none. */
+  create(name: string): number {
     if (this.#next === 0) {
       const row = this.#highest.get() as { readonly key: number | null } | undefined;
       this.#next = (row?.key ?? 0) + 1;
@@ -63,6 +59,12 @@ export class NameKeys {
     this.#insert.run(key, name);
     this.#next += 1;
     return key;
+  }
+
+  /** After a rollback: keys that were given out in it are free again. */
+  forget(): void {
+    this.#known = cache();
+    this.#next = 0;
   }
 }
 
@@ -76,9 +78,9 @@ export interface StreamHead {
 
 /** Streams by name. */
 export class StreamKeys {
-  readonly #heads = new Map<string, StreamHead>();
   readonly #keys: NameKeys;
   readonly #version: StatementSync;
+  #heads = cache<StreamHead>();
 
   /** @param version name, 1 -> the last version */
   constructor(keys: NameKeys, version: StatementSync) {
@@ -90,15 +92,21 @@ export class StreamKeys {
   head(name: string): StreamHead {
     const known = this.#heads.get(name);
     if (known !== undefined) return known;
-    const row = this.#version.get(name, 1) as { readonly version: number } | undefined;
-    const head = { key: this.#keys.keyOf(name), version: row?.version ?? 0 };
-    keep(this.#heads, name, head);
+    const head = this.#find(name) ?? { key: this.#keys.create(name), version: 0 };
+    this.#heads.set(name, head);
     return head;
+  }
+
+  #find(name: string): StreamHead | undefined {
+    const key = this.#keys.find(name);
+    if (key === undefined) return undefined;
+    const row = this.#version.get(name, 1) as { readonly version: number } | undefined;
+    return { key, version: row?.version ?? 0 };
   }
 
   /** After a rollback. */
   forget(): void {
-    this.#heads.clear();
+    this.#heads = cache();
     this.#keys.forget();
   }
 }
