@@ -11,7 +11,8 @@
  *
  * After each kill a fresh process looks: nothing that was told is lost, the log verifies against
  * every tree head that was told, files agree with decisions. After some kills another one lets
- * everything end, and then all must have ended as the rules say. Ends with status 1 at a finding.
+ * everything end, and then all must have ended as the rules say. Ends with status 1 at a finding,
+ * and when the budget was too short for a single kill: then nothing was proved.
  */
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -116,7 +117,8 @@ function summary(totals: Totals, sums: Record<string, number>, outcome: string):
     `${sum("backups")} backups with equal bytes`;
 }
 
-async function main(args: readonly string[]): Promise<number> {
+/** Runs the proof. @returns the exit status */
+export async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -147,6 +149,11 @@ async function main(args: readonly string[]): Promise<number> {
     const isKept = values.keep && findings.length > 0;
     if (isKept) console.log(`kept: ${folder}`);
     else rmSync(folder, { recursive: true, force: true });
+  }
+  if (totals.kills === 0) {
+    const kept = `${SETTLE_MS / 1_000} s of it are kept for the last log to be settled`;
+    console.log(`NOTHING PROVED: the budget is too short for a kill, as ${kept}`);
+    return 1;
   }
   for (const finding of findings) console.log(`BROKEN after ${totals.kills} kills: ${finding}`);
   const outcome = findings.length === 0 ? "nothing lost" : `${findings.length} findings`;
