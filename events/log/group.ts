@@ -7,13 +7,6 @@ import type { CommandRow, EncodedRecord } from "./backend.ts";
 import type { RecordedEvent } from "./event.ts";
 import type { AppendResult } from "./store.ts";
 
-/** An `append` that waits for its group. */
-interface Waiter {
-  readonly result: AppendResult;
-  readonly resolve: (result: AppendResult) => void;
-  readonly reject: (error: Error) => void;
-}
-
 /** Records that are committed together, and who waits for them. */
 export class Group {
   /** The rows, in order. */
@@ -26,7 +19,18 @@ export class Group {
   length = 0;
   /** True once somebody waits for its commit; else it may wait for company. */
   isUrgent = false;
-  readonly #waiters: Waiter[] = [];
+  /** The appends that wait, by index: their results, and the ends of their promises. */
+  readonly #results: AppendResult[] = [];
+  readonly #resolves: ((result: AppendResult) => void)[] = [];
+  readonly #rejects: ((error: Error) => void)[] = [];
+  /** One for all promises, instead of a closure for each. */
+  readonly #hold = (
+    resolve: (result: AppendResult) => void,
+    reject: (error: Error) => void,
+  ): void => {
+    this.#resolves.push(resolve);
+    this.#rejects.push(reject);
+  };
   #durable: PromiseWithResolvers<void> | undefined;
 
   /** Resolves when the group is durable. Made when first asked for; nobody has to await it. */
@@ -40,20 +44,21 @@ export class Group {
 
   /** A promise of the result that settles with the group. */
   wait(result: AppendResult): Promise<AppendResult> {
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ result, resolve, reject });
-    });
+    this.#results.push(result);
+    return new Promise(this.#hold);
   }
 
   /** Tells everybody that the group is durable, in the order of the appends. */
   resolve(): void {
     this.#durable?.resolve();
-    for (const waiter of this.#waiters) waiter.resolve(waiter.result);
+    const results = this.#results;
+    const resolves = this.#resolves;
+    for (let i = 0; i < results.length; i++) resolves[i]!(results[i]!);
   }
 
   /** Tells everybody that nothing of the group is stored. */
   reject(error: Error): void {
     this.#durable?.reject(error);
-    for (const waiter of this.#waiters) waiter.reject(error);
+    for (const reject of this.#rejects) reject(error);
   }
 }

@@ -15,7 +15,7 @@ import {
   MAX_RECORD_LENGTH,
 } from "./codec.ts";
 import { JoblogError } from "./errors.ts";
-import { joinRecord } from "./record_text.ts";
+import { joinMarked } from "./record_text.ts";
 import type { Group } from "./group.ts";
 import { hashMarked, LEAF_MARK } from "./merkle.ts";
 import { checkExpected, type StreamHeads, UNKNOWN } from "./stream_heads.ts";
@@ -123,7 +123,7 @@ export function placeAppend(
       const dataText = texts[next++]!;
       const metadataText = texts[next++]!;
       position++;
-      const marked = LEAF_MARK + joinRecord(
+      const marked = joinMarked(
         position,
         stream,
         version,
