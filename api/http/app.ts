@@ -14,6 +14,7 @@ import { Hono } from "hono";
 import { type Route, type RouteName, ROUTES } from "../contract.ts";
 import { JoblogError } from "../service.ts";
 import { type Call, handlers } from "./handlers.ts";
+import { headOf } from "./head.ts";
 import type { AppOptions, RequestOrigin } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { systemAfter } from "./sse.ts";
@@ -142,7 +143,11 @@ export function createApp(options: AppOptions): HttpApp {
   const door = new Door(options);
   return {
     async fetch(request, origin) {
-      return door.check(request, origin) ?? await app.fetch(request, { origin });
+      if (request.method !== "HEAD") {
+        return door.check(request, origin) ?? await app.fetch(request, { origin });
+      }
+      const get = new Request(request, { method: "GET" });
+      return await headOf(door.check(get, origin) ?? await app.fetch(get, { origin }));
     },
     get throttledCount() {
       return door.throttledCount;

@@ -10,7 +10,7 @@ import { findAddress, serveSocket, serveTcp, socketFolder } from "../../api/serv
 import { type FollowOptions, type JoblogError, Service } from "../../api/service.ts";
 import type { Subscription } from "../../api/service.ts";
 import { failure } from "../events/store/log_folder.ts";
-import { openToy, type Toy } from "./toy_service.ts";
+import { openToy, start, type Toy } from "./toy_service.ts";
 
 let toy: Toy;
 let folder: string;
@@ -67,6 +67,38 @@ describe("serveTcp()", () => {
     while (!(await reader.read()).done);
     const gone = await fetch(served.address).then(() => false, () => true);
     assertEquals(gone, true);
+  });
+
+  it("says of HEAD what it would say of GET, and gives no body", async () => {
+    await start(toy, "a");
+    const followed: Subscription[] = [];
+    class Watched extends Service {
+      override async follow(options: FollowOptions): Promise<Subscription> {
+        const subscription = await super.follow(options);
+        followed.push(subscription);
+        return subscription;
+      }
+    }
+    const { reader } = toy.joblog;
+    const service = new Watched({ reader, joblog: toy.joblog });
+    const served = await serveTcp({ host: "127.0.0.1", port: 0 }, service);
+    const ask = async (method: string, path: string) => {
+      const response = await fetch(`${served.address}${path}`, { method });
+      const { length } = new Uint8Array(await response.arrayBuffer());
+      const said = ["content-length", "content-type"].map((name) => response.headers.get(name));
+      return { said: [response.status, ...said], length };
+    };
+    for (const path of ["/", "/v1/jobs/a", "/v1/openapi.json", "/v1/jobs/b", "/nowhere"]) {
+      const [get, head] = [await ask("GET", path), await ask("HEAD", path)];
+      assertEquals(head, { said: get.said, length: 0 });
+      assertEquals(get.said[1], String(get.length));
+    }
+    const headers = { accept: "text/event-stream" };
+    const events = await fetch(`${served.address}/v1/events`, { method: "HEAD", headers });
+    assertEquals(events.headers.get("content-type"), "text/event-stream");
+    assertEquals([events.status, events.headers.get("content-length")], [200, null]);
+    for await (const _ of followed[0]!);
+    await served.stop();
   });
 
   it("closes the subscription of a client that goes away", async () => {
