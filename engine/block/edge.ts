@@ -17,6 +17,7 @@
  */
 
 import { copyBetween } from "./copy.ts";
+import type { DebugEvent } from "./debug_events.ts";
 import { BlockError } from "./errors.ts";
 import type { BlockNode, Extent } from "./node.ts";
 import { RequestGate } from "./request_gate.ts";
@@ -219,6 +220,11 @@ export class Edge implements BlockNode {
       return copying === undefined ? undefined : this.#pass(() => copying);
     }
     return this.#pass((target) => copyBetween({ source, from, target, to, length }));
+  }
+
+  /** Passes on at once what the parent is about to do. */
+  debugEvent(event: DebugEvent): void {
+    this.#child.debugEvent?.(event);
   }
 
   /** Waits for everything that came before and lets go of the child. A second call does nothing. */

@@ -113,6 +113,16 @@ export class MirrorState {
     return undefined;
   }
 
+  /** Cuts what was taken in two, each of which is settled by itself. The cut is on a granule. */
+  cut(area: DirtyArea, length: number): readonly [DirtyArea, DirtyArea] {
+    const first = { offset: area.offset, length };
+    const second = { offset: area.offset + length, length: area.length - length };
+    this.#inWork.add(first);
+    this.#inWork.add(second);
+    this.#inWork.remove(area);
+    return [first, second];
+  }
+
   /** Ends what was taken. If it is not done it is dirty again. */
   settle(area: DirtyArea, isDone: boolean): void {
     if (!isDone) this.bitmap.set(area.offset, area.length);
@@ -130,7 +140,7 @@ export class MirrorState {
     await this.#inWork.waitEmpty();
   }
 
-  /** Runs a write of the source and of the target that follows it, alone on its granules. */
+  /** Runs a write of the source, and of the target after it, alone on its granules. */
   async alone(offset: number, length: number, work: () => Promise<void>): Promise<void> {
     const range = this.#granules(offset, length);
     await this.#inWork.enter(range);

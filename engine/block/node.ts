@@ -15,6 +15,7 @@
  * May import nothing but this room.
  */
 
+import type { DebugEvent } from "./debug_events.ts";
 import { BlockError } from "./errors.ts";
 
 /**
@@ -86,6 +87,8 @@ export interface BlockNode {
     | undefined;
   /** Where the bytes lie unchanged in another node, so that `copyRange` can see through. */
   underlying?(): NodeRange;
+  /** Hears what the node above is about to do; a fault node may make it fail. Never throws. */
+  debugEvent?(event: DebugEvent): void;
 }
 
 /**

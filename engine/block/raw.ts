@@ -80,12 +80,14 @@ export class RawNode implements BlockNode {
   /** {@inheritDoc BlockNode.read} */
   async read(offset: number, bytes: Uint8Array): Promise<void> {
     checkRange(this, "read", offset, bytes.byteLength);
+    this.#below.debugEvent?.("read_aio");
     await this.#below.read(this.#offset + offset, bytes);
   }
 
   /** {@inheritDoc BlockNode.write} */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     checkRange(this, "write", offset, bytes.byteLength);
+    this.#below.debugEvent?.("write_aio");
     await this.#below.write(this.#offset + offset, bytes);
   }
 
@@ -103,6 +105,8 @@ export class RawNode implements BlockNode {
 
   /** {@inheritDoc BlockNode.flush} */
   async flush(): Promise<void> {
+    this.#below.debugEvent?.("flush_to_os");
+    this.#below.debugEvent?.("flush_to_disk");
     await this.#below.flush();
   }
 

@@ -1,3 +1,4 @@
+import type { DebugEvent } from "../debug_events.ts";
 import type { BlockNode, Extent } from "../node.ts";
 
 /**
@@ -78,6 +79,11 @@ export abstract class FilterNode implements BlockNode {
   /** {@inheritDoc BlockNode.stamp} */
   stamp(): Promise<string | undefined> {
     return this.child.stamp();
+  }
+
+  /** Passes on what the node above is about to do. */
+  debugEvent(event: DebugEvent): void {
+    this.child.debugEvent?.(event);
   }
 
   /** Closes the child. A filter that is taken out of a chain is dropped, not closed. */

@@ -77,6 +77,7 @@ export class Allocator {
 
   /** Takes 1 to `countMax` clusters that lie together. */
   async allocate(countMax: number): Promise<Allocation> {
+    this.#image.file.debugEvent?.("cluster_alloc");
     return await this.run(() => this.#allocate(countMax));
   }
 
@@ -142,6 +143,7 @@ export class Allocator {
 
   /** Lowers the counts, now that the tables in the file no longer point there. */
   async applyReleases(releases: readonly Release[]): Promise<void> {
+    this.#image.file.debugEvent?.("cluster_free");
     await this.run(async () => {
       for (const { first, count } of releases) {
         for (let cluster = first; cluster < first + count; cluster++) await this.#lower(cluster);

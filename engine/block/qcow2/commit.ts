@@ -81,7 +81,7 @@ export class Committer {
   /** Overwrites a piece of the header. */
   async writeHeader(offset: number, bytes: Uint8Array): Promise<void> {
     await this.#image.file.write(offset, bytes);
-    await this.#image.file.flush();
+    await this.#image.flushFile();
   }
 
   /** Takes back what the header says of the image and a change makes untrue. */
@@ -103,16 +103,15 @@ export class Committer {
   }
 
   async #writeRefcounts({ blocks, table }: Snapshot): Promise<void> {
-    const { file } = this.#image;
     let isTableWritten = table === undefined;
     try {
       await this.#writeTables(this.#refcounts.blocks, blocks);
       if (table !== undefined) {
-        await file.flush();
+        await this.#image.flushFile();
         await this.#writeRefcountTable(table);
         isTableWritten = true;
       }
-      await file.flush();
+      await this.#image.flushFile();
     } catch (error) {
       if (table !== undefined && !isTableWritten) this.#refcounts.keepTableChange(table);
       throw error;
@@ -120,15 +119,15 @@ export class Committer {
   }
 
   async #writeRefcountTable({ offset, bytes, isMoved }: RefcountTableChange): Promise<void> {
-    const { file, geometry } = this.#image;
-    await file.write(offset, bytes);
+    const { geometry } = this.#image;
+    await this.#image.writeFile("reftable_update", offset, bytes);
     if (!isMoved) return;
-    await file.flush();
+    await this.#image.flushFile();
     const place = new Uint8Array(12);
     const refcountTableClusters = bytes.byteLength / geometry.clusterSize;
     writeU64(viewOf(place), 0, offset);
     viewOf(place).setUint32(8, refcountTableClusters);
-    await file.write(FIELD.refcountTableOffset, place);
+    await this.#image.writeFile("reftable_update", FIELD.refcountTableOffset, place);
     const refcountTableOffset = offset;
     this.#image.header = { ...this.#image.header, refcountTableOffset, refcountTableClusters };
   }
@@ -142,16 +141,16 @@ export class Committer {
   }
 
   async #writeMapping({ l2, l1, releases }: Snapshot): Promise<void> {
-    const { file } = this.#image;
     let isL1Written = l1 === undefined;
     try {
       await this.#writeTables(this.#image.l2, l2);
       if (l1 !== undefined) {
-        await file.flush();
-        await file.write(this.#image.header.l1Offset + l1.from, l1.bytes);
+        await this.#image.flushFile();
+        const place = this.#image.header.l1Offset + l1.from;
+        await this.#image.writeFile("l1_update", place, l1.bytes);
         isL1Written = true;
       }
-      if (l2.length > 0 || l1 !== undefined) await file.flush();
+      if (l2.length > 0 || l1 !== undefined) await this.#image.flushFile();
     } catch (error) {
       if (!isL1Written) this.#keepL1(l1);
       this.#allocator.keepReleases(releases);
@@ -171,7 +170,8 @@ export class Committer {
     for (const change of changes) {
       if (failure === undefined) {
         try {
-          await this.#image.file.write(change.offset, change.bytes);
+          const event = cache === this.#image.l2 ? "l2_update" : "refblock_update";
+          await this.#image.writeFile(event, change.offset, change.bytes);
         } catch (error) {
           failure = { error };
         }

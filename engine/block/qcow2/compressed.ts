@@ -26,7 +26,7 @@ export async function readCompressed(image: Qcow2Image, entry: ClusterEntry): Pr
     throw corrupt(image.name, "read", `a compressed cluster lies behind the end of the file`);
   }
   const packed = new Uint8Array(entry.compressedBytes);
-  await image.readFile(entry.host, packed);
+  await image.readFile("read_compressed", entry.host, packed);
   let bytes: Uint8Array;
   try {
     bytes = await inflate(packed, clusterSize);

@@ -7,6 +7,7 @@
  * May be used by the files of this folder; `qcow2_node.ts` makes a node of it.
  */
 
+import type { DebugEvent } from "../debug_events.ts";
 import type { BlockNode } from "../node.ts";
 import { type ClusterEntry, readClusterEntry, readPlace, type TablePlace } from "./entries.ts";
 import { corrupt } from "./failures.ts";
@@ -67,7 +68,7 @@ export class Qcow2Image {
     this.size = header.size;
     this.l2 = new TableCache(
       tablesKept(clusterSize),
-      (index, host) => this.readTable(host, `L2 table ${index}`),
+      (index, host) => this.readTable("l2_load", host, `L2 table ${index}`),
     );
   }
 
@@ -115,21 +116,35 @@ export class Qcow2Image {
   }
 
   /** Reads a table of one cluster. */
-  async readTable(host: number, what: string): Promise<Uint8Array> {
+  async readTable(event: DebugEvent, host: number, what: string): Promise<Uint8Array> {
     const { clusterSize } = this.geometry;
     if (host % clusterSize !== 0 || host === 0 || host + clusterSize > this.file.size) {
       throw corrupt(this.name, "read", `${what} at ${host} does not lie inside the file`);
     }
     const bytes = new Uint8Array(clusterSize);
-    await this.file.read(host, bytes);
+    await this.readFile(event, host, bytes);
     return bytes;
   }
 
-  /** Reads bytes of the file; what lies behind its end is zero, as it is in a hole. */
-  async readFile(offset: number, bytes: Uint8Array): Promise<void> {
+  /** Tells the file what for, and reads; what lies behind its end is zero, as it is in a hole. */
+  async readFile(event: DebugEvent, offset: number, bytes: Uint8Array): Promise<void> {
+    this.file.debugEvent?.(event);
     const inside = Math.max(0, Math.min(bytes.byteLength, this.file.size - offset));
     if (inside < bytes.byteLength) bytes.fill(0, inside);
     if (inside > 0) await this.file.read(offset, bytes.subarray(0, inside));
+  }
+
+  /** Tells the file what for, and writes. */
+  async writeFile(event: DebugEvent, offset: number, bytes: Uint8Array): Promise<void> {
+    this.file.debugEvent?.(event);
+    await this.file.write(offset, bytes);
+  }
+
+  /** Flushes the file. */
+  async flushFile(): Promise<void> {
+    this.file.debugEvent?.("flush_to_os");
+    this.file.debugEvent?.("flush_to_disk");
+    await this.file.flush();
   }
 
   /** Reads bytes of the backing chain; what lies behind its end is zero. */
@@ -137,6 +152,7 @@ export class Qcow2Image {
     const size = this.backing?.size ?? 0;
     const inside = Math.max(0, Math.min(bytes.byteLength, size - offset));
     if (inside < bytes.byteLength) bytes.fill(0, inside);
+    if (inside > 0) this.file.debugEvent?.("read_backing_aio");
     if (inside > 0) await this.backing?.read(offset, bytes.subarray(0, inside));
   }
 

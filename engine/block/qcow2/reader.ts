@@ -19,7 +19,7 @@ async function readRun(
   bytes: Uint8Array,
 ): Promise<void> {
   if (run.kind === "standard") {
-    await image.readFile(run.host, bytes);
+    await image.readFile("read_aio", run.host, bytes);
   } else if (run.kind === "zero") {
     bytes.fill(0);
   } else if (run.kind === "unallocated") {

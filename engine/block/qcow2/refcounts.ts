@@ -53,7 +53,7 @@ export class Refcounts {
     this.perBlock = clusterSize * 8 / 2 ** this.#order;
     this.blocks = new TableCache(
       tablesKept(clusterSize),
-      (index, host) => image.readTable(host, `refcount block ${index}`),
+      (index, host) => image.readTable("refblock_load", host, `refcount block ${index}`),
     );
     for (let index = 0; index < this.tableLength; index++) {
       const host = this.blockHost(index);
@@ -65,7 +65,7 @@ export class Refcounts {
   static async load(image: Qcow2Image): Promise<Refcounts> {
     const { refcountTableClusters, refcountTableOffset } = image.header;
     const table = new Uint8Array(refcountTableClusters * image.geometry.clusterSize);
-    await image.file.read(refcountTableOffset, table);
+    await image.readFile("reftable_load", refcountTableOffset, table);
     return new Refcounts(image, table);
   }
 

@@ -130,7 +130,7 @@ export class References {
   }
 
   async #walkL2(index: number, host: number, isActive: boolean): Promise<void> {
-    const bytes = await this.#image.readTable(host, `L2 table ${index}`);
+    const bytes = await this.#image.readTable("l2_load", host, `L2 table ${index}`);
     const table = new CachedTable(index, host, bytes);
     for (let place = 0; place < this.#image.geometry.l2Entries; place++) {
       let entry: ClusterEntry;

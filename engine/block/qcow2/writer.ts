@@ -213,7 +213,7 @@ export class Qcow2Writer {
     const { host, kind } = run.entry;
     await this.#checkPlace(host, run.count);
     if (kind === "standard") {
-      await this.image.file.write(host + at % clusterSize, bytes);
+      await this.image.writeFile("write_aio", host + at % clusterSize, bytes);
       return;
     }
     await this.#fill(at, bytes, { host, count: run.count, isFresh: false });
@@ -263,14 +263,15 @@ export class Qcow2Writer {
     const whole = place.count * clusterSize;
     const isBare = place.isFresh && await this.#readsZero(at - before, whole, before, end);
     if (isBare || (before === 0 && end === whole)) {
-      await this.image.file.write(place.host + before, bytes);
+      await this.image.writeFile("write_aio", place.host + before, bytes);
       return;
     }
     const filled = new Uint8Array(whole);
+    this.image.file.debugEvent?.("cow_read");
     await readImage(this.image, at - before, filled.subarray(0, before));
     await readImage(this.image, at - before + end, filled.subarray(end));
     filled.set(bytes, before);
-    await this.image.file.write(place.host, filled);
+    await this.image.writeFile("cow_write", place.host, filled);
   }
 
   /** True if what surrounds the new bytes is surely zero: nothing here and nothing below. */
