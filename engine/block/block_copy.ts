@@ -173,6 +173,11 @@ export class BlockCopy {
     return map;
   }
 
+  /** Marks what is in work. */
+  markInWork(map: DirtyMap): void {
+    for (const { offset, length } of this.#inWork.ranges()) map.mark(offset, length);
+  }
+
   /** Waits until nothing is in work. */
   async waitIdle(): Promise<void> {
     await this.#inWork.waitEmpty();

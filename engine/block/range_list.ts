@@ -35,6 +35,11 @@ export class RangeList {
     return [...this.#entries.keys()];
   }
 
+  /** All ranges, in the order in which they were added. */
+  ranges(): Iterable<ListedRange> {
+    return this.#entries.keys();
+  }
+
   /** Adds a range until it is removed. */
   add(range: ListedRange): void {
     let settle = () => {};

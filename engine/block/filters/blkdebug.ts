@@ -1,3 +1,12 @@
+/**
+ * The fault node: requests that fail by rules, so that every error path can be walked.
+ *
+ * - It fails a request before anything reaches the node below, and otherwise changes nothing.
+ * - It hears what the format above is about to do, and passes it on to the node below.
+ *
+ * May be used by whoever builds graphs of nodes, and by tests.
+ */
+
 import type { DebugEvent } from "../debug_events.ts";
 import { blockErrorOf, type BlockOperation } from "../errors.ts";
 import type { BlockNode, Extent } from "../node.ts";
