@@ -92,7 +92,9 @@ export class CallRules {
     this.isClosed = true;
     const job = facts.jobOfName(this.#name);
     const isOver = job === undefined || isOverStatus(job.status);
-    this.#check(isOver || life.isClosing, "close", "of a job that is not over");
+    // An opening that its store refuses closes what it had opened before anybody is told.
+    const isGivenUp = life.isClosing || life.excuse !== undefined;
+    this.#check(isOver || isGivenUp, "close", "of a job that is not over");
   }
 
   #beginClosing(name: string): void {
