@@ -115,8 +115,8 @@ function apply(draft: Draft, job: JobState, signal: Signal): void {
     case "callbackReturned":
       return endCallback(draft, job, signal.callback, signal.error);
     case "faulted":
-      // A driver is closed after its job's end; with the dismissal the job's history is complete.
-      if (job.status === "null") return;
+      // A driver is closed after its job's end, and may fail in that when the job is dismissed.
+      if (job.status === "null" && signal.callback !== "close") return;
       return draft.onJob(runId, "DriverFaulted", {
         callback: signal.callback,
         error: signal.error,

@@ -248,7 +248,10 @@ export class Engine {
   /** Closes a job's driver; its failure is recorded while the log can be written. */
   closeDriver(live: LiveDriver): void {
     if (live.driver === undefined) return;
-    this.background(this.#closeDriver(live));
+    const entry = this.ledger.entryOfRun(live.runId);
+    const closing = this.#closeDriver(live);
+    // A job that is dismissed at its end is over before its driver is closed.
+    this.background(entry === undefined ? closing : this.ledger.keepWhile(entry, closing));
   }
 
   async #closeDriver(live: LiveDriver): Promise<void> {

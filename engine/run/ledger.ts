@@ -48,6 +48,7 @@ export class Ledger {
   readonly #entryOfRun = new Map<string, TxnEntry>();
   readonly #runOfId = new Map<string, string>();
   readonly #versions = new Map<string, number>();
+  readonly #kept = new Map<TxnEntry, number>();
   #durablePosition: number;
 
   /**
@@ -224,12 +225,28 @@ export class Ledger {
       const before = entry.durable;
       entry.durable = after;
       this.#listener(entry, event, before, after);
-      if (isFinished(after) && entry.head === after) this.#forget(entry);
+      this.#forgetFinished(entry);
     }
   }
 
-  #forget(entry: TxnEntry): void {
+  /** Keeps jobs known, also when their transaction is finished, while work may report on them. */
+  async keepWhile(entry: TxnEntry, work: Promise<void>): Promise<void> {
+    this.#kept.set(entry, (this.#kept.get(entry) ?? 0) + 1);
+    try {
+      await work;
+    } finally {
+      const count = this.#kept.get(entry)! - 1;
+      if (count > 0) this.#kept.set(entry, count);
+      else this.#kept.delete(entry);
+      this.#forgetFinished(entry);
+    }
+  }
+
+  #forgetFinished(entry: TxnEntry): void {
+    const isOver = isFinished(entry.durable) && entry.head === entry.durable;
+    if (!isOver) return;
     this.#entries.delete(entry.head.txnId);
+    if (this.#kept.has(entry)) return;
     for (const job of entry.head.jobs) this.#entryOfRun.delete(job.runId);
   }
 }

@@ -121,7 +121,10 @@ export interface JobEventData extends GraphEventData {
   AbortReturned: Record<string, never>;
   /** `clean` has ended. */
   CleanReturned: Record<string, never>;
-  /** A callback that cannot fail threw; the sequence goes on as if it had not. */
+  /**
+   * A callback that cannot fail threw; the sequence goes on as if it had not. With `close` it is
+   * the one event of a job that may follow its `JobDismissed`.
+   */
   DriverFaulted: { readonly callback: FaultedCallback; readonly error: JobError };
   /** pending or aborting -> concluded: the result. Follows commit or abort, and clean. */
   JobConcluded: {

@@ -56,6 +56,11 @@ function isFinished(txn: TxnState): boolean {
   return txn.jobs.length > 0 && txn.jobs.every((job) => job.status === "null");
 }
 
+/** Answers may come after a job's end, and its driver may fail when it is closed. */
+function mayFollowEnd(event: JobEvent): boolean {
+  return isVerb(event.type) || event.type === "DriverFaulted" && event.data.callback === "close";
+}
+
 /** See the head of this file. */
 export class JobCheck {
   /** What was checked so far. */
@@ -117,7 +122,7 @@ export class JobCheck {
       this.#misplaced(event, isOfTxn ? "the stream of its group" : "the stream of a job");
     }
     const job = runId === undefined ? undefined : memberOf(entry.txn, runId);
-    if (job?.status === "null" && !isOfTxn && !isVerb(type)) {
+    if (job?.status === "null" && !isOfTxn && !mayFollowEnd(event)) {
       this.#faults.add("stream", event.position, `a dismissed job`, "nothing after its end", type);
     }
     checkTxnRules(entry.txn, entry.declared, event, this.#faults);
@@ -140,7 +145,7 @@ export class JobCheck {
   #open(event: JobEvent, runId: string | undefined): Entry | undefined {
     const { stream, type, position } = event;
     const isKnown = this.#streams.has(stream);
-    if (isKnown && isVerb(type)) return undefined;
+    if (isKnown && mayFollowEnd(event)) return undefined;
     if (type === "TxnCreated" && stream === `txn-${event.data.txnId}` && !isKnown) {
       const { txnId, members } = event.data;
       return this.#add(stream, {

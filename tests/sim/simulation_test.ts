@@ -10,7 +10,7 @@ import { simulate } from "./simulate.ts";
 const ROOTS: readonly (readonly [seed: number, root: string])[] = [
   [2, "53e42bf396f12e787f649a26b0d27a1e08851f392e1382f964166885ace92968"],
   [3, "e881763bb2308cc824f0193612170968b13ef9f1f84c45c7f157f94aa66d02e3"],
-  [4, "cbf687cdfee4bab8a36eb7958e04f780e7777ee8a25a7991b7ca08cdd1bbf990"],
+  [4, "f7e3fe5cc5b15a6f6302a5cc1482afae9ef18d187f90fcfa5debe3949c9dd045"],
   [6, "3b28ef4ccaba4b761599dbb6e77ac313d76edb99360647ef505df5ab1b6b65d3"],
   [17, "c6d7dfd0b53c73fa53de210a5b96570362cef1bda4a83dcce35aee00155987f2"],
   [42, "15b1688955b4769046bef96e5e495ae231b32e5e5c5b602454a56e2720d9e2da"],

@@ -51,17 +51,25 @@ describe("closeEngine()", () => {
 });
 
 describe("Engine", () => {
-  it("adds nothing to a dismissed job when its driver cannot be closed", async () => {
-    const world = await World.open();
-    world.toys.hold("a", "commit");
-    const requests = [toy("a"), toy("b", { faults: { close: "EIO" } })];
-    await world.done(world.joblog.transaction(requests, { completionMode: "grouped" }));
-    assertEquals(world.toys.callsOf("b").at(-1), "close");
-    world.toys.release("a", "commit");
-    await world.ports.settle();
-    assertEquals((await verify(world.store)).faults, []);
-    assertEquals(world.joblog.jobs(), []);
-  });
+  for (const mode of ["individual", "grouped"] as const) {
+    it(`records that the driver of a dismissed ${mode} job could not be closed`, async () => {
+      const world = await World.open();
+      world.toys.hold("b", "close");
+      const requests = [toy("a"), toy("b", { faults: { close: "EIO" } })];
+      await world.done(world.joblog.transaction(requests, { completionMode: mode }));
+      assertEquals([world.joblog.jobs(), world.toys.callsOf("b").at(-1)], [[], "close"]);
+      world.toys.release("b", "close");
+      await world.ports.settle();
+      const late = (await world.events()).findLast(({ type }) => type === "DriverFaulted");
+      assertEquals((late?.data as { readonly callback: string }).callback, "close");
+      const { runId } = await world.stateOf("b");
+      const types = await world.typesOf({ runId });
+      assertEquals(types.slice(-2), ["JobDismissed", "DriverFaulted"]);
+      assertEquals((await verify(world.store)).faults, []);
+      assertEquals(world.engine.ledger.entryCount, 0);
+      assertEquals((await world.reopen()).live(), "[]");
+    });
+  }
 
   it("lets a cancel through to a job that asks for its pause again and again", async () => {
     let pauses = 0;

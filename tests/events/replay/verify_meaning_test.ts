@@ -8,6 +8,8 @@ type Change = (event: JobEvent) => unknown;
 
 /** A harmless event in place of another, so that positions stay as they are. */
 const NOTHING = { type: "DriverFaulted", data: { callback: "close", error: EIO() } } as const;
+/** As that, but of a callback that is not called after the end. */
+const FAULT = { ...NOTHING, data: { callback: "cancel", error: EIO() } } as const;
 
 function EIO() {
   return { errno: "EIO", number: 5, text: "Input/output error" };
@@ -77,7 +79,7 @@ describe("verify: jobs", () => {
   ], ["stream", "StepTaken", '"engine"']);
   finds("names an event after the end", failingGroup, [
     "VerbAccepted",
-    () => ({ stream: "job-run1", ...NOTHING, metadata: { actor: "engine", via: "engine" } }),
+    () => ({ stream: "job-run1", ...FAULT, metadata: { actor: "engine", via: "engine" } }),
     1,
   ], ["stream", "VerbAccepted", "nothing after its end", 1]);
 });
