@@ -87,6 +87,9 @@ export class Joblog {
   /**
    * Creates a job and starts it. Resolves when both are durable.
    *
+   * Its driver is opened first, and creations are decided in the order in which their drivers
+   * finish opening: of two that want one id, the one whose driver is ready first gets it.
+   *
    * @throws {JoblogError} code "unknownJobType", "invalidParameter", "openFailed" or a driver's,
    * then "jobIdRequired", "invalidJobId", "duplicateJobId", then "invalidSpeed"
    */
@@ -106,7 +109,8 @@ export class Joblog {
   }
 
   /**
-   * Creates and starts several jobs at once: all of them or none.
+   * Creates and starts several jobs at once: all of them or none. Their drivers are opened one
+   * after the other, and the creation is decided when the last one is open, as for `start`.
    *
    * `grouped`: they succeed together, or fail and are cancelled together. `individual`: they share
    * only their start. If one cannot be created, those before it are undone, and the error is its.
