@@ -1,6 +1,7 @@
 import { JoblogError } from "../../events/log/errors.ts";
 import { backup } from "./backup.ts";
 import type { Driver } from "./driver.ts";
+import { mirror } from "./mirror.ts";
 
 /**
  * The kinds of jobs that an engine can run, by name.
@@ -87,5 +88,5 @@ export class DriverRegistry {
 
 /** The drivers that come with the house. */
 export function builtInDrivers(): readonly Driver[] {
-  return [backup];
+  return [backup, mirror];
 }

@@ -58,12 +58,15 @@ function refuseNotEmpty(file: ImageFile): never {
   });
 }
 
+/** How a target is refused that is the source. A mirror words it in its own way. */
+export const SAME_IMAGE = "Source and target cannot be the same";
+
 /** Refuses a target that is the source, or one of the files below it: it would be overwritten. */
 function checkApart(source: SourceImage, file: ImageFile): void {
   const index = source.files.findIndex(({ identity }) => identity === file.identity);
   if (index < 0) return;
   const message = index === 0
-    ? "Source and target cannot be the same"
+    ? SAME_IMAGE
     : `Node '${file.name}' is busy: node is used as backing hd of '${source.path}'`;
   throw new JoblogError("invalidParameter", message, {
     subject: "target",

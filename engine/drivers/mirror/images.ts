@@ -1,0 +1,59 @@
+/**
+ * What a mirror works on: a source that others may write meanwhile, a target, and what becomes of
+ * them on completion. However they were opened: by path here, by name from a graph of nodes.
+ */
+
+import type { DrainedEdge, Edge } from "../../block/edge.ts";
+import type { BlockNode, Extent } from "../../block/node.ts";
+import type { ClosingContext } from "../driver.ts";
+
+/** The target, once there is an image to write to. */
+export interface MirrorTarget {
+  /** What is written. */
+  readonly node: BlockNode;
+  /** True if it reads as zeros all over. */
+  readonly isBlank: boolean;
+  /** Bytes that it gives out at once; 1 = it has no clusters. */
+  readonly clusterSize: number;
+}
+
+/** The source, and what the job may ask about it. */
+export interface MirrorSource {
+  /** Where everybody who writes the source comes in; the job lays its filter below it. */
+  readonly edge: Edge;
+  /** The map of the whole source; absent if looking at it means reading it. */
+  readonly extent?: ((offset: number, length: number) => Promise<Extent>) | undefined;
+  /** What the top of its chain holds itself; absent if nothing is below it. */
+  readonly topExtent?:
+    | ((offset: number, length: number) => Promise<Extent & { readonly isAllocated: boolean }>)
+    | undefined;
+}
+
+/** Both images in the hands of one job. */
+export interface MirrorImages {
+  /** The source. */
+  readonly source: MirrorSource;
+  /** Name of what the target takes the place of on completion. */
+  readonly replaced: string;
+  /**
+   * Makes the target if it is to be made, and opens it. Called once by `run`, or, in a later
+   * process, once by `prepare`.
+   *
+   * @param isBegun true if an earlier `run` has left a checkpoint: the target must be there
+   * @throws {BlockError} EIO when it is not
+   */
+  openTarget(context: ClosingContext, isBegun: boolean): Promise<MirrorTarget>;
+  /** True if an earlier process has done so already, and durably. @default false */
+  readonly isPivoted?: boolean;
+  /**
+   * Puts the target in the place of `replaced`. Called while the source is drained; once more after
+   * a crash, unless `isPivoted`.
+   *
+   * @throws {BlockError} EPERM when it cannot be replaced any more
+   */
+  pivot(source: DrainedEdge, target: BlockNode): Promise<void> | void;
+  /** Why `complete` cannot be accepted now; undefined = it can. */
+  completeRefusal?(): string | undefined;
+  /** Lets go of both. What was made for a job that never ran is removed. */
+  close(hasRun: boolean): Promise<void>;
+}

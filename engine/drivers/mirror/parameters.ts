@@ -1,0 +1,195 @@
+/**
+ * The parameters of a mirror: names as on QEMU's wire, checked and completed.
+ *
+ * Source: QEMU 7.2 qapi DriveMirror, BlockdevMirror; blockdev.c blockdev_mirror_common;
+ * block/mirror.c mirror_start, mirror_start_job. `target-is-zero`: QEMU 10.1.
+ */
+
+import type { ErrorPolicy } from "../../../events/job/error_policy.ts";
+import type { JsonObject } from "../driver.ts";
+import {
+  booleanParameter,
+  choiceParameter,
+  formatParameter,
+  given,
+  integerParameter,
+  modeParameter,
+  type NewImageMode,
+  pathParameter,
+  policyParameter,
+  refuseParameter,
+  refuseUnknown,
+  textParameter,
+} from "../images/parameters.ts";
+import type { ImageFormat } from "../images/probe.ts";
+
+/** Least granularity: 512 bytes. */
+export const MIRROR_GRANULARITY_MIN = 512;
+
+/** Greatest granularity: 64 MiB. */
+export const MIRROR_GRANULARITY_MAX = 67_108_864;
+
+/** Granularity where the target has no clusters: 64 KiB. Also the greatest that is chosen. */
+export const MIRROR_GRANULARITY_DEFAULT = 65_536;
+
+/** Least granularity that is chosen by itself: 4 KiB. */
+const CHOSEN_GRANULARITY_MIN = 4_096;
+
+/** Bytes that may be in flight unless told otherwise: 16 MiB. */
+export const MIRROR_BUFFER_DEFAULT = 16_777_216;
+
+/** Operations in flight at most. Source: QEMU 7.2 block/mirror.c MAX_IN_FLIGHT. */
+export const MIRROR_IN_FLIGHT_MAX = 16;
+
+/** Bytes of one operation at least allowed: 1 MiB. Source: block/mirror.c MAX_IO_BYTES. */
+const OPERATION_BYTES = 1_048_576;
+
+/** What is copied before the mirror is ready. */
+export type MirrorSync = "full" | "top" | "none";
+
+/** When a write to the source reaches the target. */
+export type MirrorCopyMode = "background" | "write-blocking";
+
+/** The parameters of a mirror as they are recorded. */
+export type MirrorParameters = {
+  /** Path of the image that is mirrored; relative to the base folder. */
+  readonly source: string;
+  /** Path of the mirror; relative to the base folder. */
+  readonly target: string;
+  /**
+   * `full`: all of it. `top`: what the top of its chain holds; without a backing file `full`.
+   * `none`: only what is written from now on. @default "full"
+   */
+  readonly sync: MirrorSync;
+  /** Name of the node that the target replaces on completion. @default the source */
+  readonly replaces?: string;
+  /** How the target comes to be; absent: it is made, or is there and empty. */
+  readonly mode?: NewImageMode;
+  /** Format of the target. @default that of the source if it is made, else probed */
+  readonly format?: ImageFormat;
+  /** Format of the source. @default probed */
+  readonly "source-format"?: ImageFormat;
+  /** Bytes that one dirty bit stands for; 0 = by the target's clusters. @default 0 */
+  readonly granularity: number;
+  /** Bytes in flight at most; 0 = 16 MiB. @default 0 */
+  readonly "buf-size": number;
+  /** When writes reach the target. @default "background" */
+  readonly "copy-mode": MirrorCopyMode;
+  /** What is done when reading the source fails. @default "report" */
+  readonly "on-source-error": ErrorPolicy;
+  /** What is done when writing or flushing the target fails. @default "report" */
+  readonly "on-target-error": ErrorPolicy;
+  /** True lets ranges of zeros give up their space in the target. @default true */
+  readonly unmap: boolean;
+  /** True says that the target reads as zeros all over. @default false */
+  readonly "target-is-zero": boolean;
+};
+
+const KNOWN: { readonly [name in keyof Required<MirrorParameters>]: true } = {
+  source: true,
+  target: true,
+  sync: true,
+  replaces: true,
+  mode: true,
+  format: true,
+  "source-format": true,
+  granularity: true,
+  "buf-size": true,
+  "copy-mode": true,
+  "on-source-error": true,
+  "on-target-error": true,
+  unmap: true,
+  "target-is-zero": true,
+};
+
+function granularityOf(input: JsonObject): number {
+  const value = integerParameter(input, "granularity", 0);
+  if (value === 0) return value;
+  const hint = "Leave it out to take the size of the target's clusters.";
+  if (value < MIRROR_GRANULARITY_MIN || value > MIRROR_GRANULARITY_MAX) {
+    const text = "Parameter 'granularity' expects a value in range [512B, 64MB]";
+    return refuseParameter("granularity", text, value, hint);
+  }
+  if (Number.isInteger(Math.log2(value))) return value;
+  const text = "Parameter 'granularity' expects a power of 2";
+  return refuseParameter("granularity", text, value, hint);
+}
+
+function syncOf(input: JsonObject): MirrorSync {
+  const value = choiceParameter(input, "sync", ["full", "top", "none", "incremental", "bitmap"]);
+  if (value !== "incremental" && value !== "bitmap") return value ?? "full";
+  const hint = "A mirror copies full, top or none.";
+  return refuseParameter("sync", `Sync mode '${value}' not supported`, value, hint);
+}
+
+function bufferOf(input: JsonObject): number {
+  const value = integerParameter(input, "buf-size", 0);
+  if (value >= 0) return value;
+  const hint = "Give 0 for 16 MiB, or a number of bytes.";
+  return refuseParameter("buf-size", "Invalid parameter 'buf-size'", value, hint);
+}
+
+/**
+ * Checks a mirror's parameters and fills in defaults.
+ *
+ * Checks run in this order: paths, granularity, sync, buf-size, copy-mode, policies, how the images
+ * come to be, unknown names; the first that fails is reported.
+ *
+ * @throws {JoblogError} code "invalidParameter"; `subject` is the parameter's name
+ */
+export function mirrorParameters(input: JsonObject): MirrorParameters {
+  const checked: MirrorParameters = {
+    source: pathParameter(input, "source"),
+    target: pathParameter(input, "target"),
+    granularity: granularityOf(input),
+    sync: syncOf(input),
+    "buf-size": bufferOf(input),
+    "copy-mode": choiceParameter(input, "copy-mode", ["background", "write-blocking"]) ??
+      "background",
+    "on-source-error": policyParameter(input, "on-source-error"),
+    "on-target-error": policyParameter(input, "on-target-error"),
+    unmap: booleanParameter(input, "unmap", true),
+    "target-is-zero": booleanParameter(input, "target-is-zero", false),
+    ...given({
+      replaces: textParameter(input, "replaces"),
+      mode: modeParameter(input),
+      format: formatParameter(input, "format"),
+      "source-format": formatParameter(input, "source-format"),
+    }),
+  };
+  refuseUnknown(input, Object.keys(KNOWN));
+  return checked;
+}
+
+/** How a mirror cuts its work. */
+export interface MirrorGrain {
+  /** Bytes that one dirty bit stands for. */
+  readonly granularity: number;
+  /** Bytes in flight at most, and of one run: whole granules. */
+  readonly bufferBytes: number;
+  /** Bytes of one operation at most: whole granules. */
+  readonly operationBytes: number;
+}
+
+/**
+ * Works out the grain.
+ *
+ * @param parameters granularity and buf-size, 0 = by itself
+ * @param clusterSize bytes that the target gives out at once; 1 = it has no clusters
+ *
+ * Source: QEMU 7.2 block/dirty-bitmap.c bdrv_get_default_bitmap_granularity
+ */
+export function mirrorGrain(
+  parameters: Pick<MirrorParameters, "granularity" | "buf-size">,
+  clusterSize: number,
+): MirrorGrain {
+  const chosen = clusterSize <= 1
+    ? MIRROR_GRANULARITY_DEFAULT
+    : Math.min(MIRROR_GRANULARITY_DEFAULT, Math.max(CHOSEN_GRANULARITY_MIN, clusterSize));
+  const granularity = parameters.granularity || chosen;
+  const whole = (bytes: number) => Math.ceil(bytes / granularity) * granularity;
+  const bufferBytes = whole(parameters["buf-size"] || MIRROR_BUFFER_DEFAULT);
+  const share = Math.max(bufferBytes / MIRROR_IN_FLIGHT_MAX, OPERATION_BYTES);
+  const operationBytes = Math.max(granularity, share - share % granularity);
+  return { granularity, bufferBytes, operationBytes };
+}
