@@ -43,9 +43,14 @@ export interface GraphRefusal {
   readonly text: string;
 }
 
-/** The refusal as an error, for callers who cannot go on. */
-export function graphError(refusal: GraphRefusal, subject?: string): JoblogError {
-  return new JoblogError(refusal.code, refusal.text, subject === undefined ? {} : { subject });
+/**
+ * The refusal as an error, for callers who cannot go on.
+ *
+ * @param cause what it was made from, such as a failed access to a file
+ */
+export function graphError(refusal: GraphRefusal, subject?: string, cause?: unknown): JoblogError {
+  const about = subject === undefined ? {} : { subject };
+  return new JoblogError(refusal.code, refusal.text, { ...about, cause });
 }
 
 /** The refusal in an error that was thrown by this room; undefined for any other error. */
@@ -125,6 +130,12 @@ export const NODE_READ_ONLY: GraphRefusal = {
   text: "Block node is read-only",
 };
 
+/** A node that is to become read-only under somebody who writes. */
+export function writersInTheWay(name: string): GraphRefusal {
+  const text = `Read-only block node '${name}' cannot support read-write users`;
+  return { code: "nodeReadOnly", text };
+}
+
 /** A file, or what is in it, cannot be opened. */
 export function openFailed(text: string): GraphRefusal {
   return { code: "openFailed", text };
@@ -170,6 +181,11 @@ export function parameterType(path: string, expected: string): GraphRefusal {
 /** A word that is none of those allowed. */
 export function parameterWord(name: string, value: string): GraphRefusal {
   return { code: "invalidParameter", text: `Parameter '${name}' does not accept value '${value}'` };
+}
+
+/** An option that cannot change while a node is open. */
+export function optionFixed(name: string): GraphRefusal {
+  return { code: "nodeNotReopened", text: `Cannot change the option '${name}'` };
 }
 
 /** Any other fault of a parameter. */

@@ -67,6 +67,8 @@ export interface GraphEventData {
     readonly before: string | null;
     readonly after: string | null;
   };
+  /** A job's node belongs to the graph from here on, and outlives the job. */
+  NodeAdopted: { readonly node: string; readonly isExplicit: boolean };
   /** An opening could not open a node that the log has; jobs on it fail. */
   NodeMissing: { readonly node: string; readonly error: JobError };
   /** A bitmap began to record writes; `granularity` in bytes, a power of two. */
@@ -102,6 +104,7 @@ export const GRAPH_SCHEMAS: { readonly [T in GraphEventType]: number } = {
   NodeRemoved: 1,
   NodeReopened: 1,
   EdgeReplaced: 1,
+  NodeAdopted: 1,
   NodeMissing: 1,
   BitmapAdded: 1,
   BitmapRemoved: 1,

@@ -171,6 +171,8 @@ const FOLDS: { readonly [T in GraphEventType]: Fold<T> } = {
       return { children: withChild(children, role, after) };
     });
   },
+  NodeAdopted: (graph, { node, isExplicit }) =>
+    changed(graph, node, () => ({ owner: null, isExplicit })),
   NodeMissing: (graph, { node, error }) => changed(graph, node, () => ({ missing: error })),
   BitmapAdded: (graph, { node, bitmap, granularity, isEnabled }) =>
     changed(graph, node, ({ bitmaps }) => {

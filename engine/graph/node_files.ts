@@ -1,0 +1,171 @@
+/**
+ * How one node is opened over its children: from recorded options to a node of the block room.
+ *
+ * - Children are edges of the graph; closing a node lets go of them and closes none of them.
+ * - A file that cannot be opened is told with the name that the user gave and the system's words.
+ *
+ * Called by `opening.ts` alone. Source: QEMU 7.2 block/file-posix.c, block/raw-format.c.
+ */
+import type { JsonObject } from "../../events/log/event.ts";
+import type { Edge } from "../block/edge.ts";
+import { BlockError } from "../block/errors.ts";
+import { FileNode } from "../block/file_node.ts";
+import type { BlockNode } from "../block/node.ts";
+import { NullNode } from "../block/null_node.ts";
+import { Qcow2Image } from "../block/qcow2/image.ts";
+import { Qcow2Node } from "../block/qcow2/qcow2_node.ts";
+import type { Qcow2Header } from "../block/qcow2/header.ts";
+import { RawNode } from "../block/raw.ts";
+import { graphError, NODE_READ_ONLY, openFailed, parameterFault } from "./refusals.ts";
+
+/** Opens files; tests put faults in here. */
+export interface FileOpener {
+  /** Opens an existing file or block device at an absolute path. */
+  open(path: string, isReadOnly: boolean): Promise<BlockNode>;
+}
+
+/** Files and block devices of this machine. */
+export const FILES: FileOpener = {
+  open: (path, isReadOnly) => FileNode.open(path, { readOnly: isReadOnly }),
+};
+
+/** What a node is opened from. */
+export interface NodeRecipe {
+  /** Its name in the graph. */
+  readonly node: string;
+  /** Name of the block driver. */
+  readonly driver: string;
+  /** Complete options. */
+  readonly options: JsonObject;
+  /** Absolute path, for a file. */
+  readonly path: string | null;
+  /** True if it is not to be written. */
+  readonly isReadOnly: boolean;
+  /** True if it may become read-only by itself. */
+  readonly isAutoReadOnly: boolean;
+}
+
+/** Edges by role. */
+export type ChildEdges = ReadonlyMap<string, Edge>;
+
+type Opener = (recipe: NodeRecipe, edges: ChildEdges, files: FileOpener) => Promise<BlockNode>;
+
+/** Errno texts of a file that cannot be opened. Source: glibc strerror. */
+const SYSTEM_WORDS: Readonly<Record<string, string>> = {
+  EPERM: "Operation not permitted",
+  ENOENT: "No such file or directory",
+  EIO: "Input/output error",
+  ENXIO: "No such device or address",
+  EACCES: "Permission denied",
+  EBUSY: "Device or resource busy",
+  ENODEV: "No such device",
+  ENOTDIR: "Not a directory",
+  EISDIR: "Is a directory",
+  EINVAL: "Invalid argument",
+  EMFILE: "Too many open files",
+  ETXTBSY: "Text file busy",
+  EROFS: "Read-only file system",
+  ENAMETOOLONG: "File name too long",
+  ELOOP: "Too many levels of symbolic links",
+};
+
+const READ_ONLY_CODES: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EROFS"]);
+
+function edgeOf(edges: ChildEdges, role: string): Edge {
+  const edge = edges.get(role);
+  if (edge === undefined) throw new Error(`Expected an edge "${role}"`);
+  return edge;
+}
+
+function checkWritable(recipe: NodeRecipe, edge: Edge): boolean {
+  if (recipe.isReadOnly || !edge.isReadOnly) return recipe.isReadOnly;
+  if (recipe.isAutoReadOnly) return true;
+  throw graphError(NODE_READ_ONLY, recipe.node);
+}
+
+async function openFile(recipe: NodeRecipe, _edges: ChildEdges, files: FileOpener) {
+  const { path, options, isReadOnly, isAutoReadOnly } = recipe;
+  const file = path ?? "";
+  try {
+    return await files.open(file, isReadOnly);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    if (!isReadOnly && isAutoReadOnly && READ_ONLY_CODES.has(error.code)) {
+      return await openFile({ ...recipe, isReadOnly: true }, _edges, files);
+    }
+    const words = SYSTEM_WORDS[error.code] ?? error.message;
+    const text = `Could not open '${options["filename"]}': ${words}`;
+    throw graphError(openFailed(text), file, error);
+  }
+}
+
+function openRaw(recipe: NodeRecipe, edges: ChildEdges): BlockNode {
+  const edge = edgeOf(edges, "file");
+  checkWritable(recipe, edge);
+  const { offset = 0, size } = recipe.options as { offset?: number; size?: number };
+  if (offset < 0 || size !== undefined && size < 0 || offset + (size ?? 0) > edge.size) {
+    const text = `The sum of offset (${offset}) and size (${size ?? 0}) has to be smaller or ` +
+      `equal to the actual size of the containing file (${edge.size})`;
+    throw graphError(parameterFault(text), recipe.node);
+  }
+  return new RawNode(edge, size === undefined ? { offset } : { offset, size });
+}
+
+async function openQcow2(recipe: NodeRecipe, edges: ChildEdges): Promise<BlockNode> {
+  const edge = edgeOf(edges, "file");
+  const isReadOnly = checkWritable(recipe, edge);
+  const header = await readQcow2Header(edge);
+  return await Qcow2Node.over(edge, header, { isReadOnly, backing: edges.get("backing") });
+}
+
+function openNull({ node, options, isReadOnly }: NodeRecipe): BlockNode {
+  const { size, "read-zeroes": readZeroes } = options as {
+    readonly size?: number;
+    readonly "read-zeroes"?: boolean;
+  };
+  return new NullNode({ name: node, size: size!, readZeroes: readZeroes!, readOnly: isReadOnly });
+}
+
+/** Drivers that users may open. A filter of a job is made by its job. */
+const OPENERS: Readonly<Record<string, Opener>> = {
+  file: openFile,
+  raw: (recipe, edges) => Promise.resolve(openRaw(recipe, edges)),
+  qcow2: openQcow2,
+  "null-co": (recipe) => Promise.resolve(openNull(recipe)),
+};
+
+/** Reads the header of an image, for what it says about its backing file. */
+export async function readQcow2Header(file: BlockNode): Promise<Qcow2Header> {
+  return await Qcow2Image.readHeader(file);
+}
+
+/** Says whether a file begins like a qcow2 image. */
+export async function isQcow2(file: BlockNode): Promise<boolean> {
+  if (file.size < 4) return false;
+  const start = new Uint8Array(4);
+  await file.read(0, start);
+  return new DataView(start.buffer).getUint32(0) === 0x514649fb;
+}
+
+/**
+ * Opens one node.
+ *
+ * @throws {JoblogError} code "openFailed", "nodeReadOnly" or "invalidParameter"
+ */
+export async function openNode(
+  recipe: NodeRecipe,
+  edges: ChildEdges,
+  files: FileOpener,
+): Promise<BlockNode> {
+  const opener = OPENERS[recipe.driver];
+  if (opener === undefined) {
+    const text = `Cannot open node "${recipe.node}": driver "${recipe.driver}" is not there`;
+    throw graphError(parameterFault(text), recipe.node);
+  }
+  try {
+    return await opener(recipe, edges, files);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    throw graphError(openFailed(error.message), recipe.node, error);
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * One job's dealings with the graph: nodes that it found or opened, edges that it works through,
+ * filters that it put in, and what it keeps others from. `release` ends all of it.
+ *
+ * - Nodes that a job opens by path, and its filters, belong to it: they go when it goes, and after
+ *   a stop of the process they are made again by the job that goes on.
+ * - A pivot is durable before any write goes the new way, in one append with whatever its caller
+ *   adds.
+ *
+ * Made by `engine/run` for each opening of a driver. Source: QEMU 7.2 blockjob.c
+ * block_job_add_bdrv, block_job_remove_all_bdrv; block.c bdrv_insert_node, bdrv_replace_node.
+ */
+import type { NodeState } from "../../events/job/graph_state.ts";
+import type { JsonObject } from "../../events/log/event.ts";
+import type { Edge } from "../block/edge.ts";
+import type { GraphChange, Recorder } from "./changes.ts";
+import { definitionOf } from "./definition.ts";
+import { decideDissolve } from "./dissolving.ts";
+import { decideReplaceNode, decideSetChild } from "./edge_moves.ts";
+import { filterAdded, type FilterRequest } from "./filter_request.ts";
+import type { Graph } from "./graph.ts";
+import type { GraphView, Operation } from "./graph_view.ts";
+import { LiveNode, type LiveUse } from "./live_nodes.ts";
+import { isQcow2 } from "./node_files.ts";
+import { type OpenedNode, Opening } from "./opening.ts";
+import { absolutePath } from "./plan_nodes.ts";
+import { decideReadOnly, reopenNode } from "./reopening.ts";
+import { graphError, NODE_READ_ONLY } from "./refusals.ts";
+
+/** Whose session it is. */
+export interface SessionOwner {
+  /** Run id of the job. */
+  readonly runId: string;
+  /** Its type, as texts say it: `block device is in use by block job: backup`. */
+  readonly type: string;
+}
+
+/** How a file is opened that is no node yet. */
+export interface PathOptions {
+  /** @default false */
+  readonly readOnly?: boolean;
+  /** Name of the format driver; absent = qcow2 if it begins like one, else raw. */
+  readonly format?: string;
+}
+
+/** See the head of this file. */
+export class NodeSession {
+  readonly #graph: Graph;
+  readonly #owner: SessionOwner;
+  readonly #uses = new Set<LiveUse>();
+  readonly #holds = new Set<() => void>();
+
+  /** Nothing is held yet. */
+  constructor(graph: Graph, owner: SessionOwner) {
+    this.#graph = graph;
+    this.#owner = owner;
+  }
+
+  /** The graph as decisions see it now: nodes, parents, chains, blockers. */
+  get view(): GraphView {
+    return this.#graph.view;
+  }
+
+  /**
+   * The node that a job's argument names.
+   *
+   * @throws {JoblogError} code "unknownNode" or "nodeMissing"
+   */
+  find(name: string): NodeState {
+    return this.#graph.demand(name);
+  }
+
+  /**
+   * The node of a name, or else the file at a path, opened as nodes of this job. Asks for the name
+   * first; nothing is created.
+   *
+   * @returns the node's name
+   * @throws {JoblogError} code "openFailed" or "nodeMissing"
+   */
+  async resolve(reference: string, options: PathOptions = {}): Promise<string> {
+    if (this.view.node(reference) !== undefined) return this.find(reference).name;
+    const isReadOnly = options.readOnly === true;
+    const file = { driver: "file", filename: reference, "read-only": isReadOnly };
+    const known = this.#openedAt(reference, isReadOnly);
+    if (known !== undefined) return known;
+    const name = await this.open(file);
+    const format = options.format ?? await this.#formatOf(name);
+    return await this.open({ driver: format, file: name, "read-only": isReadOnly });
+  }
+
+  /**
+   * Opens nodes of this job by QEMU's option object.
+   *
+   * @returns the name of the uppermost one
+   * @throws {JoblogError} as `Graph.add`
+   */
+  async open(input: JsonObject): Promise<string> {
+    const definition = definitionOf(input);
+    const graph = this.#graph;
+    return await graph.alone(async () => {
+      const owner = this.#owner.runId;
+      const plan = { isExplicit: false, owner, folder: graph.options.folder };
+      const opening = new Opening(graph.view, graph.live, graph.files, plan);
+      const opened = await opening.open(definition);
+      await graph.options.record(opened.map(added));
+      return opened.at(-1)!.added.node;
+    });
+  }
+
+  /**
+   * Checks that nobody forbids an operation.
+   *
+   * @throws {JoblogError} code "nodeBusy" with the holder's reason
+   */
+  check(name: string, operation: Operation): void {
+    const refusal = this.view.blocker(name, operation);
+    if (refusal !== undefined) throw graphError(refusal, name);
+  }
+
+  /** Keeps all others off a node until this session ends, but for the operations allowed. */
+  hold(name: string, allowed: readonly Operation[] = []): void {
+    const reason = `block device is in use by block job: ${this.#owner.type}`;
+    this.#holds.add(this.#graph.hold({ node: name, reason, allowed: new Set(allowed) }));
+  }
+
+  /**
+   * A way to a node for this job. It does not move when filters come in above the node.
+   *
+   * @param isWriter true if the job writes there
+   * @throws {JoblogError} code "unknownNode", "nodeMissing" or "nodeReadOnly"
+   */
+  attach(name: string, isWriter = false): Edge {
+    const { isReadOnly } = this.find(name);
+    if (isWriter && isReadOnly) throw graphError(NODE_READ_ONLY, name);
+    const use = this.#graph.live.use(name, "job", isWriter);
+    this.#uses.add(use);
+    return use.edge;
+  }
+
+  /**
+   * Puts a filter above a node: its parents and the guests on it go through the filter from one
+   * moment on, at which none of their requests is in flight.
+   *
+   * @returns the filter's name
+   * @throws {JoblogError} code "unknownNode", "invalidNodeName" or "duplicateNode"
+   */
+  insertFilter(request: FilterRequest): Promise<string> {
+    const graph = this.#graph;
+    return graph.alone(async () => {
+      const { above, role = "file", others = {} } = request;
+      for (const child of [above, ...Object.values(others)]) this.find(child);
+      const children = { [role]: above, ...others };
+      const node = filterAdded(graph, this.#owner.runId, request, children);
+      const edges = new Map<string, Edge>();
+      for (const [each, child] of Object.entries(children)) {
+        edges.set(each, graph.live.edgeTo(child));
+      }
+      const moves = decideReplaceNode(graph.view, above, node.data.node);
+      await graph.live.move(moves, async () => {
+        const block = request.make(edges.get(role)!, edges);
+        graph.live.add(new LiveNode(node.data, block, edges));
+        await graph.options.record([node, ...moves]);
+      });
+      return node.data.node;
+    });
+  }
+
+  /** Takes a filter of this job out again: whoever led to it leads to what it showed. */
+  removeFilter(name: string, record: Recorder = this.#graph.options.record): Promise<void> {
+    return this.#dissolve((node) => node.name === name, record);
+  }
+
+  /**
+   * Whoever leads to one node leads to another one from here on: a mirror's pivot.
+   *
+   * @param record records the changes, with the job's own event; durable before anything moves
+   * @throws {JoblogError} code "unknownNode"
+   */
+  replace(
+    before: string,
+    after: string,
+    record: Recorder = this.#graph.options.record,
+  ): Promise<void> {
+    return this.#graph.alone(async () => {
+      const { view, live } = this.#graph;
+      for (const each of [before, after]) this.find(each);
+      if (before === after) return;
+      const changes = withRoot(decideReplaceNode(view, before, after), before, after);
+      await live.move(changes, () => record([...changes, ...this.#adopted(after)]));
+    });
+  }
+
+  /**
+   * An overlay gets another backing file, or none; what nothing leads to then goes.
+   *
+   * @throws {JoblogError} code "unknownNode" or "invalidParameter"
+   */
+  setBacking(
+    overlay: string,
+    backing: string | null,
+    record: Recorder = this.#graph.options.record,
+  ): Promise<void> {
+    return this.#graph.alone(async () => {
+      const { view, live } = this.#graph;
+      for (const each of backing === null ? [overlay] : [overlay, backing]) this.find(each);
+      const changes = decideSetChild(view, overlay, "backing", backing);
+      if (live.get(overlay)?.edges.has("backing") !== true && changes.length > 0) {
+        return await reopenNode(this.#graph, overlay, changes, record);
+      }
+      await live.move(changes, () => record(changes));
+      await this.#graph.closeRemoved(changes);
+    });
+  }
+
+  /** Makes a node writable or read-only, with the files below it that follow it. */
+  setReadOnly(name: string, isReadOnly: boolean): Promise<void> {
+    return this.#graph.alone(async () => {
+      const changes = decideReadOnly(this.view, this.find(name), isReadOnly);
+      await reopenNode(this.#graph, name, changes, this.#graph.options.record);
+    });
+  }
+
+  /** Ends it: edges, filters, own nodes, holds. Safe to call twice. */
+  async release(): Promise<void> {
+    for (const { edge } of this.#uses) await edge.close();
+    this.#uses.clear();
+    await this.#dissolve(() => true, this.#graph.options.record);
+    for (const unhold of this.#holds) unhold();
+    this.#holds.clear();
+  }
+
+  #dissolve(isMeant: (node: NodeState) => boolean, record: Recorder): Promise<void> {
+    const graph = this.#graph;
+    const { runId } = this.#owner;
+    return graph.alone(async () => {
+      const isMine = (node: NodeState) => node.owner === runId && isMeant(node);
+      const changes = decideDissolve(graph.view, isMine);
+      if (changes.length === 0) return;
+      await graph.live.move(changes, () => record(changes));
+      await graph.closeRemoved(changes);
+    });
+  }
+
+  /** What the user's graph leads to must outlive the job that opened it. */
+  #adopted(after: string): readonly GraphChange[] {
+    const { view } = this;
+    return [...view.below(after)].flatMap((name): readonly GraphChange[] => {
+      if (view.node(name)?.owner !== this.#owner.runId) return [];
+      return [{ type: "NodeAdopted", data: { node: name, isExplicit: name === after } }];
+    });
+  }
+
+  #openedAt(filename: string, isReadOnly: boolean): string | undefined {
+    const path = absolutePath(this.#graph.options.folder, filename);
+    const { view } = this;
+    const file = view.state.nodes.find((node) =>
+      node.path === path && node.owner === this.#owner.runId && node.isReadOnly === isReadOnly
+    );
+    return file && view.parents(file.name)[0]?.parent.name;
+  }
+
+  async #formatOf(file: string): Promise<string> {
+    return await isQcow2(this.#graph.live.get(file)!.node) ? "qcow2" : "raw";
+  }
+}
+
+function added({ added }: OpenedNode): GraphChange {
+  return { type: "NodeAdded", data: added };
+}
+
+/** A pivot is told also when nobody leads to the node now: who comes later is led by its name. */
+function withRoot(
+  changes: readonly GraphChange[],
+  before: string,
+  after: string,
+): readonly GraphChange[] {
+  if (changes.length > 0) return changes;
+  return [{ type: "EdgeReplaced", data: { parent: null, role: "root", before, after } }];
+}
