@@ -78,6 +78,11 @@ export class Committer {
     while (this.hasChanges) await this.commit();
   }
 
+  /** Runs `work` while nothing is committed, so that it has the header for itself. */
+  async alone(work: () => Promise<void>): Promise<void> {
+    await this.#turn.runAlone(work);
+  }
+
   /** Overwrites a piece of the header. */
   async writeHeader(offset: number, bytes: Uint8Array): Promise<void> {
     await this.#image.file.write(offset, bytes);

@@ -41,7 +41,7 @@ export class Qcow2Image {
   /** The node of the file. */
   readonly file: BlockNode;
   /** What shows through where nothing is allocated. */
-  readonly backing: BlockNode | undefined;
+  backing: BlockNode | undefined;
   /** The header as it is in the file. */
   header: Qcow2Header;
   /** Sizes that follow from the cluster size. */

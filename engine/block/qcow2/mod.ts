@@ -25,3 +25,4 @@ export { createQcow2, formatQcow2, type Qcow2CreateOptions } from "./create.ts";
 export type { Qcow2Header } from "./header.ts";
 export { Qcow2Node, type Qcow2Parts } from "./qcow2_node.ts";
 export type { LayerExtent } from "./reader.ts";
+export type { BackingReference } from "./rebase.ts";

@@ -15,6 +15,7 @@ import { checkMayWrite, type Qcow2Header } from "./header.ts";
 import { Qcow2Image } from "./image.ts";
 import { RangeLock } from "./range_lock.ts";
 import { chainExtent, type LayerExtent, layerExtent, readImage } from "./reader.ts";
+import { type BackingReference, writeBacking } from "./rebase.ts";
 import { resizeImage } from "./resize.ts";
 import { Qcow2Writer } from "./writer.ts";
 import { discardRange, zeroRange } from "./zeroing.ts";
@@ -123,6 +124,37 @@ export class Qcow2Node implements BlockNode {
     this.#checkOpen("resize");
     const writer = this.#writable("resize");
     await this.#lock.runAlone(() => resizeImage(writer, size));
+  }
+
+  /**
+   * Makes the header name another backing file, or none. What was written before is durable first;
+   * the change is durable when this resolves. What shows through stays: see `replaceBacking`.
+   *
+   * @throws {BlockError} EINVAL when the name is too long for the first cluster
+   */
+  async setBacking(reference: BackingReference | undefined): Promise<void> {
+    this.#checkOpen("write");
+    const writer = this.#writable("write");
+    await this.#lock.runAlone(async () => {
+      await writer.begin();
+      await writer.committer.commit();
+      await writer.committer.alone(() => writeBacking(writer, reference));
+    });
+  }
+
+  /**
+   * Shows another node where nothing is allocated, or zeros, at a moment without requests.
+   *
+   * @returns the node before, which stays open and is the caller's
+   */
+  async replaceBacking(backing: BlockNode | undefined): Promise<BlockNode | undefined> {
+    let before: BlockNode | undefined;
+    await this.#lock.runAlone(() => {
+      before = this.#image.backing;
+      this.#image.backing = backing;
+      return Promise.resolve();
+    });
+    return before;
   }
 
   /** Writes all tables in their order and flushes the file after each step. */
