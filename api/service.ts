@@ -11,7 +11,7 @@
  *
  * Called by the fronts and by whoever joins them.
  */
-import { jobStream } from "../events/job/mod.ts";
+import { type JobState, jobStream } from "../events/job/mod.ts";
 import { JoblogError } from "../events/log/errors.ts";
 import type { EventReader, Subscription } from "../events/log/store.ts";
 import { at } from "../events/replay/at.ts";
@@ -32,9 +32,9 @@ import { createJobs, sendVerb } from "./service/commands.ts";
 import { Follower } from "./service/follower.ts";
 import { followLog, type FollowOptions } from "./service/following.ts";
 import { whyField } from "./service/history.ts";
-import { viewOf } from "./service/job_view.ts";
+import { viewsOf } from "./service/job_view.ts";
 import { LiveJobs } from "./service/live.ts";
-import { isRunId, jobOf, positionOf, runOf } from "./service/lookup.ts";
+import { isRunId, jobOf, positionOf, runOf, unknownTxn } from "./service/lookup.ts";
 import { eventsPage } from "./service/page.ts";
 import { momentFrom } from "./service/request.ts";
 import { verifyLog } from "./service/verify.ts";
@@ -117,16 +117,17 @@ export class Service {
       const position = await this.#position(options.at);
       const world = await at(this.#options.reader, { position });
       const list = world.jobs.filter((job) => job.id !== null && (all || job.status !== "null"));
-      return await this.#around({ jobs: list.map(viewOf) }, position);
+      return await this.#around({ jobs: await this.#views(list) }, position);
     }
     const { joblog } = this.#options;
     if (joblog !== undefined && !all) {
-      return await this.#around({ jobs: joblog.jobs().map(viewOf) }, joblog.position);
+      const { position } = joblog;
+      return await this.#around({ jobs: await this.#views(joblog.jobs()) }, position);
     }
     const [list, position] = await this.#jobs.current((state, position) =>
       [listJobs(state, { all }), position] as const
     );
-    return await this.#around({ jobs: list.map(viewOf) }, position);
+    return await this.#around({ jobs: await this.#views(list) }, position);
   }
 
   /**
@@ -141,10 +142,13 @@ export class Service {
       : isRunId(id)
       ? joblog?.jobs().find((job) => job.runId === id)
       : joblog?.job(id)?.state;
-    if (live !== undefined) return await this.#around({ job: viewOf(live) }, joblog!.position);
+    if (live !== undefined) {
+      const { position } = joblog!;
+      return await this.#around({ job: await this.#view(live) }, position);
+    }
     const upTo = options.at === undefined ? undefined : await this.#position(options.at);
     const { job, position } = await jobOf(reader, id, upTo);
-    return await this.#around({ job: viewOf(job) }, position);
+    return await this.#around({ job: await this.#view(job) }, position);
   }
 
   /**
@@ -155,16 +159,12 @@ export class Service {
   async txn(id: string): Promise<contract.TxnReplyValue> {
     const [view, position] = await this.#txns.current((state, position) => {
       const txn = state.txns.get(id);
-      const view = txn && { ...txnView(txn, state.pauses), members: txn.jobs.map(viewOf) };
-      return [view, position] as const;
+      const jobs = txn?.jobs.map((job) => ({ ...job }));
+      return [txn && { ...txnView(txn, state.pauses), members: jobs! }, position] as const;
     });
-    if (view === undefined) {
-      throw new JoblogError("unknownTxn", `Cannot find transaction "${id}": there is none`, {
-        subject: id,
-        hint: "The field txnId of a job names its transaction.",
-      });
-    }
-    return await this.#around({ txn: view }, position);
+    if (view === undefined) throw unknownTxn(id);
+    const members = await this.#views(view.members);
+    return await this.#around({ txn: { ...view, members } }, position);
   }
 
   /**
@@ -193,7 +193,7 @@ export class Service {
     const { job: { runId }, position } = await jobOf(reader, id);
     const timeline = await readTimeline(reader, runId, { position });
     if (timeline === undefined) throw new Error(`Job ${runId} is in the log, and is not`);
-    return await this.#around({ ...timeline, job: viewOf(timeline.job) }, position);
+    return await this.#around({ ...timeline, job: await this.#view(timeline.job) }, position);
   }
 
   /** Why a field has its value. Errors as for `job`, and "invalidRequest" for an unknown field. */
@@ -243,7 +243,7 @@ export class Service {
    */
   async create(body: unknown, context: CommandContext): Promise<contract.CreatedReplyValue> {
     const { txnId, jobs, position } = await createJobs(this.#engine(), body, context);
-    return await this.#around({ txnId, jobs: jobs.map(viewOf) }, position);
+    return await this.#around({ txnId, jobs: await this.#views(jobs) }, position);
   }
 
   /**
@@ -261,8 +261,17 @@ export class Service {
     const joblog = this.#engine();
     const known = await sendVerb(joblog, id, verb, body, context);
     const job = joblog.jobs().find((now) => now.runId === known?.runId);
-    const view = job === undefined ? null : viewOf(job);
-    return await this.#around({ verb, job: view }, joblog.position);
+    const { position } = joblog;
+    const view = job === undefined ? null : await this.#view(job);
+    return await this.#around({ verb, job: view }, position);
+  }
+
+  #views(jobs: readonly JobState[]): Promise<contract.JobViewValue[]> {
+    return viewsOf(this.#options.reader, jobs);
+  }
+
+  async #view(job: JobState): Promise<contract.JobViewValue> {
+    return (await this.#views([job]))[0]!;
   }
 
   #engine(): Joblog {

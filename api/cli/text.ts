@@ -56,7 +56,8 @@ export function statusWord(job: JobViewValue): string {
 /** A job's status; one that needs a process is never shown bare when there is none. */
 export function statusText(job: JobViewValue, writer: WriterViewValue): string {
   const status = statusWord(job);
-  const why = job.ioStatus === "ok" ? "" : ` [${job.ioStatus}]`;
+  const full = job.pausedBy === "logSpace" ? " [the disk of the log is full]" : "";
+  const why = job.ioStatus === "ok" ? full : ` [${job.ioStatus}]${full}`;
   if (RESTING.has(job.status)) return `${status}${outcomeText(job)}`;
   if (writer.isAlive && writer.isRunning) return `${status}${why}`;
   if (writer.isAlive) return `${status}${why} (its process only takes verbs)`;

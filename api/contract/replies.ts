@@ -39,7 +39,13 @@ export const JobView = z.object({
   ioStatus: z.string(),
   error: JobErrorView.nullable(),
   pauseCount: wholeNumber.describe("Reasons to be paused"),
-  isUserPaused: z.boolean().describe("True if a user or the error policy is one of them"),
+  isUserPaused: z.boolean().describe(
+    "True if a user, the error policy or a full disk is one of them",
+  ),
+  pausedBy: z.enum(["user", "policy", "logSpace", "internal"]).nullable().describe(
+    "Who asked last for the pause that it is in or about to take: a user, its error policy, the " +
+      "full disk of the log, the engine; null = nobody",
+  ),
   isCancelRequested: z.boolean(),
   isResumable: z.boolean().describe("True if it can outlive its process"),
   autoFinalize: z.boolean(),

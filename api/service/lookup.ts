@@ -22,6 +22,14 @@ function unknownJob(id: string, position: number | undefined): JoblogError<"unkn
   });
 }
 
+/** The error for a transaction that is not there. */
+export function unknownTxn(id: string): JoblogError<"unknownTxn"> {
+  return new JoblogError("unknownTxn", `Cannot find transaction "${id}": there is none`, {
+    subject: id,
+    hint: "The field txnId of a job names its transaction.",
+  });
+}
+
 async function lifeAt(
   reader: EventReader,
   id: string,

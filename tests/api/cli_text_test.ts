@@ -30,7 +30,7 @@ describe("statusText()", () => {
   const writer: WriterViewValue = { isAlive: false, isRunning: false, since: 0, pid: 7 };
   const job = (more: object): JobViewValue => {
     const { setBy: _, ...view } = jobView({ ...INITIAL_JOB, id: "a", ...more });
-    return { ...view, setBy: {}, isResumable: true, verbs: [] };
+    return { pausedBy: null, ...view, setBy: {}, isResumable: true, verbs: [] };
   };
 
   it("never shows a status that needs a process bare when there is none", () => {
@@ -50,6 +50,8 @@ describe("statusText()", () => {
       statusText(job({ status: "paused", ioStatus: "nospace" }), alive),
       "paused [nospace]",
     );
+    const full = { ...job({ status: "paused" }), pausedBy: "logSpace" } as const;
+    assertEquals(statusText(full, alive), "paused [the disk of the log is full]");
     const error = { errno: "EIO", number: 5, text: "Input/output error" };
     const failed = job({ status: "concluded", outcome: "completed", ret: -5, error });
     assertEquals(statusText(failed, writer), "concluded (failed: Input/output error)");

@@ -21,6 +21,32 @@ class Gate {
     });
 }
 
+describe("Service.job() and jobs()", () => {
+  it("say who paused a job, also that the disk of the log was full", async () => {
+    const world = await World.open();
+    const service = new Service({ reader: world.store, joblog: world.joblog });
+    const script = { steps: 9, sleepMs: 10 };
+    const { runId } = await world.start("a", script);
+    await world.start("b", script);
+    await world.start("c", script);
+    const pausedBy = async () => {
+      const { jobs } = await world.done(service.jobs());
+      const { job } = await world.done(service.job("a"));
+      return [...jobs.map((one) => one.pausedBy), job.pausedBy];
+    };
+    assertEquals(await pausedBy(), [null, null, null, null]);
+    const signal = { kind: "pauseRequested", by: "logSpace" } as const;
+    await world.done(world.engine.signal(world.engine.ledger.entryOfRun(runId)!, runId, signal));
+    await world.done(world.joblog.verb("b", "pause"));
+    assertEquals(await pausedBy(), [null, "user", "logSpace", "logSpace"]);
+    const { txn } = await world.done(service.txn(runId));
+    assertEquals(txn.members.map((one) => one.pausedBy), ["logSpace"]);
+    await world.done(world.joblog.verb("a", "resume"));
+    assertEquals(await pausedBy(), [null, "user", null, null]);
+    await world.close();
+  });
+});
+
 async function setSpeedAcrossLives(address: (runId: string) => string) {
   const gate = new Gate();
   const world = await World.open({ wrap: gate.wrap });
