@@ -8,14 +8,36 @@ import type { Service } from "../service.ts";
 export interface OpenedLog {
   /** Queries; and commands, if it was opened for writing. */
   readonly service: Service;
-  /** Closes it; resumable jobs are parked. Safe to call twice. */
-  close(): Promise<void>;
+  /**
+   * Closes it. Safe to call twice.
+   *
+   * @param jobs whether resumable jobs are parked, or all are cancelled by force. @default "park"
+   */
+  close(jobs?: "park" | "cancel"): Promise<void>;
 }
 
 /** A front that is served. */
 export interface ServedFront {
   /** The path of a socket, or a URL. */
   readonly address: string;
+  /** Ends it. */
+  stop(): Promise<void>;
+}
+
+/** Where QMP clients find a server. */
+export interface QmpPlaces {
+  /** Path of a unix socket. */
+  readonly socket?: string;
+  /** Host and port of TCP; port 0 = any. */
+  readonly tcp?: { readonly host: string; readonly port: number };
+}
+
+/** A QMP front that is served. */
+export interface ServedQmp {
+  /** The path of the socket, then `host:port`. */
+  readonly addresses: readonly string[];
+  /** Resolves when a client has told it to quit. */
+  readonly quitted: Promise<void>;
   /** Ends it. */
   stop(): Promise<void>;
 }
@@ -38,6 +60,8 @@ export interface Logs {
   serveSocket(path: string, service: Service): Promise<ServedFront>;
   /** Serves TCP. */
   serveTcp(host: string, port: number, service: Service): Promise<ServedFront>;
+  /** Serves QMP over a log that was opened for running. */
+  serveQmp(places: QmpPlaces, opened: OpenedLog): Promise<ServedQmp>;
 }
 
 /** The terminal and the process. */

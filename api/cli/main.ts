@@ -8,10 +8,11 @@ import process from "node:process";
 import { openEventReader } from "../../events/log/mod.ts";
 import { openSqliteLog, writerIsAlive } from "../../events/store/sqlite/mod.ts";
 import { openJoblog, processIdentity } from "../../mod.ts";
+import { serveQmp as startQmp } from "../qmp/mod.ts";
 import { findAddress, serveSocket, serveTcp } from "../serve/mod.ts";
 import { Service } from "../service.ts";
 import { howToCall } from "./call.ts";
-import type { Host, Logs, OpenedLog, Terminal } from "./host.ts";
+import type { Host, Logs, OpenedLog, QmpPlaces, ServedQmp, Terminal } from "./host.ts";
 import { runCli } from "./program.ts";
 
 async function openReader(path: string): Promise<OpenedLog> {
@@ -27,7 +28,18 @@ async function openWriter(path: string, run: boolean): Promise<OpenedLog> {
   }
   const joblog = await openJoblog({ path, run, actor: user() });
   const service = new Service({ reader: joblog.reader, joblog });
-  return { service, close: () => joblog.close() };
+  return { service, close: (jobs = "park") => joblog.close({ jobs }) };
+}
+
+function serveQmp(places: QmpPlaces, { service, close }: OpenedLog): Promise<ServedQmp> {
+  const { version, runtime } = processIdentity();
+  return startQmp({
+    ...places,
+    service,
+    version,
+    package: `joblog ${version} on ${runtime}`,
+    quit: () => close("cancel"),
+  });
 }
 
 const logs: Logs = {
@@ -37,6 +49,7 @@ const logs: Logs = {
   findAddress,
   serveSocket,
   serveTcp: (host, port, service) => serveTcp({ host, port }, service),
+  serveQmp,
 };
 
 /** The user's name; where the runtime does not know it, as Bun without `USER`, a number. */

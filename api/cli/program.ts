@@ -13,6 +13,7 @@ import { type EventsOptions, showEvents } from "./events.ts";
 import { reportFailure } from "./failure.ts";
 import type { Host } from "./host.ts";
 import { DEFAULT_LOG, type GlobalOptions, Invocation } from "./invocation.ts";
+import { placeOf, type QmpOptions, serveQmp } from "./qmp.ts";
 import * as queries from "./queries.ts";
 import { type BackupOptions, resumeJobs, runBackup, serve, type ServeOptions } from "./run.ts";
 import { sendVerb } from "./verbs.ts";
@@ -60,6 +61,7 @@ class Program {
       .addHelpText("after", this.#statusesText());
     this.#silence(this.root);
     this.#addRuns();
+    this.#addQmp();
     this.#addQueries();
     this.#addVerbs();
     this.#addLogCommands();
@@ -134,6 +136,17 @@ class Program {
       .option("--host <address>", "address to listen on; it asks nobody who he is", "127.0.0.1")
       .option("--port <number>", "port to listen on; 0 = any", count("port", 65_535), 8_787);
     this.#on(server, (invocation, _operands, options: ServeOptions) => serve(invocation, options));
+  }
+
+  #addQmp(): void {
+    const command = this.#command(this.root, "qmp", "Run jobs for clients that speak QEMU's QMP")
+      .requiredOption("--socket <path>", "unix socket to listen on; only you can reach it")
+      .option("--tcp <place>", "host and port too, such as 127.0.0.1:4444", by(placeOf))
+      .option("--store <file>", "the log; the same as --log");
+    this.#on(
+      command,
+      (invocation, _operands, options: QmpOptions) => serveQmp(invocation, options),
+    );
   }
 
   #addQueries(): void {

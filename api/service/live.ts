@@ -4,7 +4,7 @@
  *
  * Everything that is read here is durable and of the moment that `position` names.
  */
-import type { JobState } from "../../events/job/mod.ts";
+import { BLOCK_JOB_TYPES, type JobState } from "../../events/job/mod.ts";
 import type { EventReader } from "../../events/log/store.ts";
 import { at } from "../../events/replay/at.ts";
 import type { CommandContext, Joblog, Verb, VerbArguments } from "../../engine/run/mod.ts";
@@ -39,6 +39,11 @@ export class LiveJobs {
   /** Jobs that are not dismissed, newest first; internal ones are left out. */
   jobs(): readonly LiveJob[] {
     return this.#joblog.jobs();
+  }
+
+  /** The same without jobs of types that the block layer does not have. */
+  blockJobs(): readonly LiveJob[] {
+    return this.#joblog.jobs().filter((job) => BLOCK_JOB_TYPES.has(job.type));
   }
 
   /**

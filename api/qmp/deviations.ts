@@ -1,0 +1,58 @@
+/**
+ * Where this server differs from QEMU on purpose: a table, as a decision is something to look up.
+ *
+ * Source: QEMU 7.2; the comparison with its recorded traces.
+ */
+
+/** One difference. */
+export interface Deviation {
+  /** Its name. */
+  readonly id: string;
+  /** What is different. */
+  readonly what: string;
+  /** Why it is so. */
+  readonly why: string;
+  /** Recorded scenarios that show it; empty = none does. */
+  readonly scenarios: readonly string[];
+}
+
+/** All of them. */
+export const DEVIATIONS: readonly Deviation[] = [
+  {
+    id: "no-internal-drains",
+    what: "No job blinks paused and running while somebody else changes the graph of nodes",
+    why: "A change of the graph holds requests at its edges and does not stop jobs",
+    // The comparison leaves such pairs out on both sides.
+    scenarios: [],
+  },
+  {
+    id: "version-of-its-own",
+    what: "The greeting and query-version name joblog and its version",
+    why: "A client that needs a version of QEMU must not be told a wrong one",
+    scenarios: [],
+  },
+  {
+    id: "busy-is-false",
+    what: "query-block-jobs says busy false, also while a piece of I/O is under way",
+    why: "Only durable state is shown, and the log does not say what is in flight",
+    scenarios: [],
+  },
+  {
+    id: "whole-numbers-of-53-bits",
+    what: "A speed or size beyond 2^53-1 is taken as 2^53-1",
+    why: "Records hold whole numbers that every reader of JSON reads alike",
+    scenarios: [],
+  },
+  {
+    id: "several-clients-at-once",
+    what: "A socket serves any number of clients at once, each with a conversation of its own",
+    why: "QEMU lets a second client wait until the first has gone; nothing is gained by that",
+    scenarios: [],
+  },
+  {
+    id: "change-from-a-later-version",
+    what: "block-job-change is there, as in QEMU 8.2; 7.2 does not know it",
+    why: "Later versions only add to the wire, and clients look before they use it",
+    scenarios: [],
+  },
+];

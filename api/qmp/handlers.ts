@@ -1,0 +1,12 @@
+/**
+ * What each command does. A command that the contract has and this table lacks does not compile.
+ */
+import type { QmpCommandName } from "../contract/qmp.ts";
+import type { Handler } from "./call.ts";
+import { CONTROL_HANDLERS } from "./commands/control.ts";
+import { JOB_HANDLERS } from "./commands/jobs.ts";
+
+/** Handlers by command; negotiation is the session's own. */
+export const HANDLERS: {
+  readonly [C in Exclude<QmpCommandName, "qmp_capabilities">]: Handler;
+} = { ...CONTROL_HANDLERS, ...JOB_HANDLERS };
