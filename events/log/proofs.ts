@@ -178,25 +178,44 @@ export function verifyInclusion(claim: InclusionClaim): boolean {
   if (!isIndex(index) || !isIndex(size) || index >= size || !areHashes([leaf, root, ...proof])) {
     return false;
   }
-  let node = index;
-  let last = size - 1;
-  let hash = leaf;
-  for (const sibling of proof) {
-    if (last === 0) return false;
+  return climb(index, size - 1, leaf, proof)?.newer === root;
+}
+
+/**
+ * Climbs from a node to the root of its tree, from sibling to sibling.
+ *
+ * @param start index of the node among those of its height
+ * @param end index of the last of them
+ * @returns the root of the tree, and that of the tree that ends with the node; undefined when the
+ * siblings are too few or too many
+ */
+function climb(
+  start: number,
+  end: number,
+  seed: string,
+  siblings: readonly string[],
+): { readonly older: string; readonly newer: string } | undefined {
+  let node = start;
+  let last = end;
+  let older = seed;
+  let newer = seed;
+  for (const sibling of siblings) {
+    if (last === 0) return undefined;
     if (node % 2 === 1 || node === last) {
-      hash = nodeHash(sibling, hash);
+      older = nodeHash(sibling, older);
+      newer = nodeHash(sibling, newer);
       // A last node without a right sibling rises until it is somebody's right child.
       while (node % 2 === 0 && node !== 0) {
         node = node / 2;
         last = Math.floor(last / 2);
       }
     } else {
-      hash = nodeHash(hash, sibling);
+      newer = nodeHash(newer, sibling);
     }
     node = Math.floor(node / 2);
     last = Math.floor(last / 2);
   }
-  return last === 0 && hash === root;
+  return last === 0 ? { older, newer } : undefined;
 }
 
 /** What a consistency proof claims. */
@@ -227,28 +246,10 @@ export function verifyConsistency(claim: ConsistencyClaim): boolean {
     last = Math.floor(last / 2);
   }
   // A power of two is a complete subtree: its root is the seed and is not in the proof.
-  const hashes = node === 0 ? [firstRoot, ...proof] : proof;
-  const seed = hashes[0];
+  const [seed, ...siblings] = node === 0 ? [firstRoot, ...proof] : proof;
   if (seed === undefined) return false;
-  let older = seed;
-  let newer = seed;
-  for (let i = 1; i < hashes.length; i++) {
-    const sibling = hashes[i]!;
-    if (last === 0) return false;
-    if (node % 2 === 1 || node === last) {
-      older = nodeHash(sibling, older);
-      newer = nodeHash(sibling, newer);
-      while (node % 2 === 0 && node !== 0) {
-        node = node / 2;
-        last = Math.floor(last / 2);
-      }
-    } else {
-      newer = nodeHash(newer, sibling);
-    }
-    node = Math.floor(node / 2);
-    last = Math.floor(last / 2);
-  }
-  return last === 0 && older === firstRoot && newer === secondRoot;
+  const roots = climb(node, last, seed, siblings);
+  return roots?.older === firstRoot && roots.newer === secondRoot;
 }
 
 function isIndex(value: number): boolean {

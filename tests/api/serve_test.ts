@@ -40,6 +40,17 @@ function sendMuch(url: string, bytes: number): Promise<{ status: number; sent: n
   });
 }
 
+/** Keeps the subscriptions that it gave. */
+class Watched extends Service {
+  readonly followed: Subscription[] = [];
+
+  override async follow(options: FollowOptions): Promise<Subscription> {
+    const subscription = await super.follow(options);
+    this.followed.push(subscription);
+    return subscription;
+  }
+}
+
 describe("serveTcp()", () => {
   beforeEach(async () => {
     toy = await openToy();
@@ -71,16 +82,7 @@ describe("serveTcp()", () => {
 
   it("says of HEAD what it would say of GET, and gives no body", async () => {
     await start(toy, "a");
-    const followed: Subscription[] = [];
-    class Watched extends Service {
-      override async follow(options: FollowOptions): Promise<Subscription> {
-        const subscription = await super.follow(options);
-        followed.push(subscription);
-        return subscription;
-      }
-    }
-    const { reader } = toy.joblog;
-    const service = new Watched({ reader, joblog: toy.joblog });
+    const service = new Watched({ reader: toy.joblog.reader, joblog: toy.joblog });
     const served = await serveTcp({ host: "127.0.0.1", port: 0 }, service);
     const ask = async (method: string, path: string) => {
       const response = await fetch(`${served.address}${path}`, { method });
@@ -97,21 +99,12 @@ describe("serveTcp()", () => {
     const events = await fetch(`${served.address}/v1/events`, { method: "HEAD", headers });
     assertEquals(events.headers.get("content-type"), "text/event-stream");
     assertEquals([events.status, events.headers.get("content-length")], [200, null]);
-    for await (const _ of followed[0]!);
+    for await (const _ of service.followed[0]!);
     await served.stop();
   });
 
   it("closes the subscription of a client that goes away", async () => {
-    const followed: Subscription[] = [];
-    class Watched extends Service {
-      override async follow(options: FollowOptions): Promise<Subscription> {
-        const subscription = await super.follow(options);
-        followed.push(subscription);
-        return subscription;
-      }
-    }
-    const { reader } = toy.joblog;
-    const service = new Watched({ reader, joblog: toy.joblog });
+    const service = new Watched({ reader: toy.joblog.reader, joblog: toy.joblog });
     const served = await serveTcp({ host: "127.0.0.1", port: 0 }, service);
     const gone = new AbortController();
     const stream = await fetch(`${served.address}/v1/events?type=JobDismissed`, {
@@ -120,8 +113,8 @@ describe("serveTcp()", () => {
     });
     await stream.body!.getReader().read();
     gone.abort();
-    const { done } = await followed[0]!.next();
-    assertEquals([done, followed.length], [true, 1]);
+    const { done } = await service.followed[0]!.next();
+    assertEquals([done, service.followed.length], [true, 1]);
     await served.stop();
   });
 
