@@ -19,7 +19,7 @@
 import { copyBetween } from "./copy.ts";
 import type { DebugEvent } from "./debug_events.ts";
 import { BlockError } from "./errors.ts";
-import type { BlockNode, Extent } from "./node.ts";
+import type { BlockNode, Extent, LentRange, Loan } from "./node.ts";
 import { RequestGate } from "./request_gate.ts";
 
 /** How an edge ends. */
@@ -222,6 +222,16 @@ export class Edge implements BlockNode {
     return this.#pass((target) => copyBetween({ source, from, target, to, length }));
   }
 
+  /** Lends the child, which is not replaced meanwhile. */
+  async lend(
+    offset: number,
+    length: number,
+    use: (range: LentRange) => Promise<void>,
+  ): Promise<Loan> {
+    await this.#pass((node) => use({ node, offset, length }));
+    return { length, isUsed: true };
+  }
+
   /** Passes on at once what the parent is about to do. */
   debugEvent(event: DebugEvent): void {
     this.#child.debugEvent?.(event);
@@ -256,7 +266,8 @@ export class Edge implements BlockNode {
  * Runs `work` while several edges are drained.
  *
  * @param edges from the top down: an edge above another must come before it, since what is in
- * flight above needs the one below. Two callers at the same edges must not overlap
+ * flight above needs the one below; for the same reason an edge that is copied to comes before the
+ * one that it is copied from. Two callers at the same edges must not overlap
  */
 export async function drainedAll<T>(
   edges: readonly Edge[],

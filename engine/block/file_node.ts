@@ -10,6 +10,7 @@
  */
 
 import { BufferPool } from "./buffers.ts";
+import { copyByBuffer } from "./copy.ts";
 import { BlockError } from "./errors.ts";
 import { DiskFile, type FileFacts, type FileOptions, isAllZero } from "./file.ts";
 import { type BlockNode, checkRange, checkWritable, type Extent } from "./node.ts";
@@ -36,19 +37,6 @@ async function withPiece<T>(use: (piece: Uint8Array) => Promise<T>): Promise<T> 
 function* grainsOf(bytes: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < bytes.byteLength; at += SCAN_GRAIN) {
     yield bytes.subarray(at, at + SCAN_GRAIN);
-  }
-}
-
-/** Follows windows down to the node that holds the bytes. */
-function locate(source: BlockNode, from: number, length: number): [BlockNode, number] {
-  let node = source;
-  let offset = from;
-  for (;;) {
-    checkRange(node, "read", offset, length);
-    const below = node.underlying?.();
-    if (below === undefined) return [node, offset];
-    offset += below.offset;
-    node = below.node;
   }
 }
 
@@ -199,7 +187,10 @@ export class FileNode implements BlockNode {
     return facts.isDevice ? undefined : String(facts.modifiedNs);
   }
 
-  /** Copies between two files; undefined if the source's bytes do not lie in a file as they are. */
+  /**
+   * Copies from another file, or from what lies in one. Undefined if the source is neither; parts
+   * of it that lie nowhere as they are go through a buffer.
+   */
   copyRange(
     source: BlockNode,
     from: number,
@@ -208,8 +199,9 @@ export class FileNode implements BlockNode {
   ): Promise<void> | undefined {
     checkWritable(this, "write");
     checkRange(this, "write", to, length);
-    const [node, offset] = locate(source, from, length);
-    return node instanceof FileNode ? this.#copyFrom(node.#file, offset, to, length) : undefined;
+    checkRange(source, "read", from, length);
+    const isWithin = source instanceof FileNode || source.lend !== undefined;
+    return isWithin ? this.#copyThrough(source, from, to, length) : undefined;
   }
 
   /** Removes the file, but only if opening made it and its name still stands for it. */
@@ -228,6 +220,20 @@ export class FileNode implements BlockNode {
     for (const grain of grainsOf(bytes)) {
       if (!isAllZero(grain)) await this.#file.write(at, grain.fill(0));
       at += grain.byteLength;
+    }
+  }
+
+  async #copyThrough(node: BlockNode, from: number, to: number, length: number): Promise<void> {
+    if (node instanceof FileNode) return await this.#copyFrom(node.#file, from, to, length);
+    for (let done = 0; done < length;) {
+      const [at, goal, left] = [from + done, to + done, length - done];
+      const loan = await node.lend?.(at, left, (range) => {
+        checkRange(range.node, "read", range.offset, range.length);
+        return this.#copyThrough(range.node, range.offset, goal, range.length);
+      }) ?? { length: left, isUsed: false };
+      const part = { source: node, from: at, target: this, to: goal, length: loan.length };
+      if (!loan.isUsed) await copyByBuffer(part);
+      done += loan.length;
     }
   }
 

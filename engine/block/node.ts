@@ -36,12 +36,22 @@ export interface Extent {
   readonly kind: ExtentKind;
 }
 
-/** A node and an offset in it. */
-export interface NodeRange {
+/** Where bytes of a node lie unchanged in another one. */
+export interface LentRange {
   /** The node that holds the bytes. */
   readonly node: BlockNode;
-  /** Where byte 0 of the asking node lies in it. */
+  /** Where they start in it. */
   readonly offset: number;
+  /** How many of them lie there together: 1 to the length that was asked for. */
+  readonly length: number;
+}
+
+/** How far a node lent its bytes. */
+export interface Loan {
+  /** Bytes that are done with, from the offset that was asked for: 1 or more. */
+  readonly length: number;
+  /** False if they lie nowhere as they are, and have to be read from the node itself. */
+  readonly isUsed: boolean;
 }
 
 /** One opened layer of a disk image. */
@@ -85,8 +95,13 @@ export interface BlockNode {
   copyRange?(source: BlockNode, from: number, to: number, length: number):
     | Promise<void>
     | undefined;
-  /** Where the bytes lie unchanged in another node, so that `copyRange` can see through. */
-  underlying?(): NodeRange;
+  /**
+   * Calls `use` with the place where the bytes from `offset` on lie in another node, and keeps them
+   * there until it settles; so `copyRange` can see through. `use` must not come back to this node.
+   *
+   * @param length 1 or more
+   */
+  lend?(offset: number, length: number, use: (range: LentRange) => Promise<void>): Promise<Loan>;
   /** Hears what the node above is about to do; a fault node may make it fail. Never throws. */
   debugEvent?(event: DebugEvent): void;
 }

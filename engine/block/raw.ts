@@ -7,7 +7,7 @@
  * May be used by whoever opens images. Source: QEMU 7.2 block/raw-format.c.
  */
 
-import type { BlockNode, Extent, NodeRange } from "./node.ts";
+import type { BlockNode, Extent, LentRange, Loan } from "./node.ts";
 import { checkRange } from "./node.ts";
 import { BlockError } from "./errors.ts";
 
@@ -72,9 +72,15 @@ export class RawNode implements BlockNode {
     return this.#below.isReadOnly;
   }
 
-  /** The node below and where the window starts in it. */
-  underlying(): NodeRange {
-    return { node: this.#below, offset: this.#offset };
+  /** Lends the node below, where the window lies in it. */
+  async lend(
+    offset: number,
+    length: number,
+    use: (range: LentRange) => Promise<void>,
+  ): Promise<Loan> {
+    checkRange(this, "read", offset, length);
+    await use({ node: this.#below, offset: this.#offset + offset, length });
+    return { length, isUsed: true };
   }
 
   /** {@inheritDoc BlockNode.read} */

@@ -17,7 +17,7 @@
  */
 
 import type { BlockCopy } from "../block_copy.ts";
-import type { BlockNode } from "../node.ts";
+import type { BlockNode, LentRange, Loan } from "../node.ts";
 import { type ListedRange, RangeList } from "../range_list.ts";
 import { FilterNode } from "./filter_node.ts";
 
@@ -82,6 +82,15 @@ export class CopyBeforeWrite extends FilterNode {
     const end = Math.min(this.size, this.copy.source.size);
     if (size < end) await this.#forestall(size, end - size);
     await super.truncate(size);
+  }
+
+  /** {@inheritDoc BlockNode.lend} */
+  lend(
+    offset: number,
+    length: number,
+    use: (range: LentRange) => Promise<void>,
+  ): Promise<Loan> {
+    return this.lendChild(offset, length, use);
   }
 
   /** Runs `read` while writes to the range wait: what it finds in the child is the old state. */

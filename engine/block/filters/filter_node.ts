@@ -1,11 +1,20 @@
+/**
+ * What all filters have in common: they show another node.
+ *
+ * - Everything goes on to the child as it is; a filter overrides what it cares about.
+ * - A filter comes and goes with the edge above it, and is never closed for that.
+ *
+ * May be extended by the files of this folder and by whoever builds graphs of nodes.
+ */
+
 import type { DebugEvent } from "../debug_events.ts";
-import type { BlockNode, Extent } from "../node.ts";
+import type { BlockNode, Extent, LentRange, Loan } from "../node.ts";
 
 /**
  * A node that shows another one: every request goes on to it as it is.
  *
- * Filters override what they care about. `copyRange` is left out on purpose: a filter that does not
- * speak of it sees every byte that is read or written.
+ * Filters override what they care about. `copyRange` and `lend` are left out on purpose: a filter
+ * that does not speak of them sees every byte that is read or written.
  */
 export abstract class FilterNode implements BlockNode {
   /** The node that is shown. */
@@ -79,6 +88,16 @@ export abstract class FilterNode implements BlockNode {
   /** {@inheritDoc BlockNode.stamp} */
   stamp(): Promise<string | undefined> {
     return this.child.stamp();
+  }
+
+  /** Lends the child: for filters that do not care who reads. */
+  protected async lendChild(
+    offset: number,
+    length: number,
+    use: (range: LentRange) => Promise<void>,
+  ): Promise<Loan> {
+    await use({ node: this.child, offset, length });
+    return { length, isUsed: true };
   }
 
   /** Passes on what the node above is about to do. */

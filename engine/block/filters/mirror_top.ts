@@ -1,5 +1,14 @@
+/**
+ * The filter above the source of a mirror.
+ *
+ * - No write passes it without a bit that says so, or without reaching the target, too.
+ * - It decides nothing about the job: `MirrorState` holds what both know.
+ *
+ * May be used by drivers and by whoever builds graphs of nodes.
+ */
+
 import type { MirrorState } from "../mirror_state.ts";
-import type { BlockNode } from "../node.ts";
+import type { BlockNode, LentRange, Loan } from "../node.ts";
 import { FilterNode } from "./filter_node.ts";
 
 /**
@@ -54,6 +63,15 @@ export class MirrorTop extends FilterNode {
   /** {@inheritDoc BlockNode.truncate} The mirror does not follow: it finds that sizes differ. */
   override async truncate(size: number): Promise<void> {
     await super.truncate(size);
+  }
+
+  /** {@inheritDoc BlockNode.lend} */
+  lend(
+    offset: number,
+    length: number,
+    use: (range: LentRange) => Promise<void>,
+  ): Promise<Loan> {
+    return this.lendChild(offset, length, use);
   }
 
   async #both(

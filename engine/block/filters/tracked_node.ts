@@ -1,5 +1,5 @@
 import { BitmapSet } from "../bitmap_set.ts";
-import type { BlockNode } from "../node.ts";
+import type { BlockNode, LentRange, Loan } from "../node.ts";
 import { FilterNode } from "./filter_node.ts";
 
 /**
@@ -54,6 +54,15 @@ export class TrackedNode extends FilterNode {
   ): Promise<void> | undefined {
     const copying = this.child.copyRange?.(source, from, to, length);
     return copying === undefined ? undefined : this.#noting(to, length, () => copying);
+  }
+
+  /** {@inheritDoc BlockNode.lend} */
+  lend(
+    offset: number,
+    length: number,
+    use: (range: LentRange) => Promise<void>,
+  ): Promise<Loan> {
+    return this.lendChild(offset, length, use);
   }
 
   async #noting(offset: number, length: number, change: () => Promise<void>): Promise<void> {

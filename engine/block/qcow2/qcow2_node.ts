@@ -8,13 +8,20 @@
  */
 
 import { BlockError, type BlockOperation } from "../errors.ts";
-import { type BlockNode, checkRange, checkWritable, type Extent } from "../node.ts";
+import {
+  type BlockNode,
+  checkRange,
+  checkWritable,
+  type Extent,
+  type LentRange,
+  type Loan,
+} from "../node.ts";
 import { repairImage } from "./check.ts";
 import { INCOMPATIBLE } from "./layout.ts";
 import { checkMayWrite, type Qcow2Header } from "./header.ts";
 import { Qcow2Image } from "./image.ts";
 import { RangeLock } from "./range_lock.ts";
-import { chainExtent, type LayerExtent, layerExtent, readImage } from "./reader.ts";
+import { chainExtent, type LayerExtent, layerExtent, lendRun, readImage } from "./reader.ts";
 import { type BackingReference, writeBacking } from "./rebase.ts";
 import { resizeImage } from "./resize.ts";
 import { Qcow2Writer } from "./writer.ts";
@@ -167,6 +174,17 @@ export class Qcow2Node implements BlockNode {
   async extent(offset: number, length: number): Promise<Extent> {
     checkRange(this, "read", offset, length);
     const work = () => chainExtent(this.#image, offset, length);
+    return await this.#during("read", [offset, length], work);
+  }
+
+  /** Lends clusters that lie plainly in the file, and what the backing file shows. */
+  async lend(
+    offset: number,
+    length: number,
+    use: (range: LentRange) => Promise<void>,
+  ): Promise<Loan> {
+    checkRange(this, "read", offset, length);
+    const work = () => lendRun(this.#image, offset, length, use);
     return await this.#during("read", [offset, length], work);
   }
 

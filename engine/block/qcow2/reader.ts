@@ -7,7 +7,7 @@
  * May be used by the files of this folder.
  */
 
-import type { Extent, ExtentKind } from "../node.ts";
+import type { Extent, ExtentKind, LentRange, Loan } from "../node.ts";
 import { readCompressed } from "./compressed.ts";
 import type { Qcow2Image } from "./image.ts";
 import { type MappedRun, mapRun } from "./mapping.ts";
@@ -42,6 +42,28 @@ export async function readImage(
     await readRun(image, run, offset + done, bytes.subarray(done, done + run.length));
     done += run.length;
   }
+}
+
+/** Calls `use` with where the first run of a range lies, if it lies anywhere as it is. */
+export async function lendRun(
+  image: Qcow2Image,
+  offset: number,
+  length: number,
+  use: (range: LentRange) => Promise<void>,
+): Promise<Loan> {
+  const run = await mapRun(image, offset, length);
+  const { file, backing } = image;
+  if (run.kind === "standard" && run.host + run.length <= file.size) {
+    file.debugEvent?.("read_aio");
+    await use({ node: file, offset: run.host, length: run.length });
+    return { length: run.length, isUsed: true };
+  }
+  if (run.kind !== "unallocated" || backing === undefined || offset >= backing.size) {
+    return { length: run.length, isUsed: false };
+  }
+  const shown = Math.min(run.length, backing.size - offset);
+  await use({ node: backing, offset, length: shown });
+  return { length: shown, isUsed: true };
 }
 
 /** What is known about a range in this image alone. */
