@@ -9,6 +9,7 @@
  */
 import type { QmpBuiltin, QmpCommand, QmpMembers, QmpObject, QmpType } from "../contract/qmp.ts";
 import { QmpError } from "./errors.ts";
+import { inPlaces } from "./hash_order.ts";
 import { isObject, type WireObject, type WireValue } from "./json/value.ts";
 
 /** A checked value, in plain JavaScript. */
@@ -152,12 +153,10 @@ function object(type: QmpObject, value: WireObject, place: Place): Arguments {
   const tag = type.tag === undefined ? undefined : found[type.tag];
   const variant = typeof tag === "string" ? type.variants?.[tag] : undefined;
   if (variant !== undefined) members(variant.members, value, place, found);
-  for (const name of value.keys()) {
-    if (!Object.hasOwn(found, name)) {
-      throw new QmpError(`Parameter '${member(place, name).path}' is unexpected`);
-    }
-  }
-  return found;
+  const unasked = (name: string) => !Object.hasOwn(found, name);
+  if (![...value.keys()].some(unasked)) return found;
+  const name = inPlaces(value.keys()).find(unasked)!;
+  throw new QmpError(`Parameter '${member(place, name).path}' is unexpected`);
 }
 
 const NO_MEMBERS: WireObject = new Map();

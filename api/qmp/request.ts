@@ -4,9 +4,10 @@
  * Several faults in one request: the one told is that of the member that comes first in QEMU's hash
  * table, and so here.
  *
- * Source: QEMU 7.2 qapi/qmp-dispatch.c qmp_dispatch_check_obj; qobject/qdict.c tdb_hash.
+ * Source: QEMU 7.2 qapi/qmp-dispatch.c qmp_dispatch_check_obj.
  */
 import { QmpError } from "./errors.ts";
+import { inBuckets } from "./hash_order.ts";
 import { isObject, type WireObject, type WireValue } from "./json/value.ts";
 
 /** A request whose form is right. */
@@ -17,25 +18,6 @@ export interface Request {
   readonly isOutOfBand: boolean;
   /** Its arguments, not checked yet. */
   readonly arguments: WireObject | undefined;
-}
-
-const BUCKET_COUNT = 512;
-
-/** Bucket of a name in QEMU's dictionaries. */
-export function bucketOf(name: string): number {
-  const bytes = new TextEncoder().encode(name);
-  let value = Math.imul(0x238f13af, bytes.length);
-  bytes.forEach((byte, index) => value = (value + (byte << (index * 5 % 24))) | 0);
-  return (Math.imul(1103515243, value) + 12345 >>> 0) % BUCKET_COUNT;
-}
-
-/** Members in the order in which QEMU walks them: by bucket, and in it the newest first. */
-function inBuckets(object: WireObject): readonly (readonly [string, WireValue])[] {
-  if (object.size < 2) return [...object];
-  return [...object].reverse()
-    .map((entry) => [bucketOf(entry[0]), entry] as const)
-    .sort(([a], [b]) => a - b)
-    .map(([, entry]) => entry);
 }
 
 /** The `id` that a reply echoes; undefined = none. */
@@ -57,7 +39,8 @@ export function overtakes(value: WireValue): boolean {
 export function requestOf(value: WireValue, hasOutOfBand: boolean): Request {
   if (!isObject(value)) throw new QmpError("QMP input must be a JSON object");
   let key: string | undefined;
-  for (const [name, member] of inBuckets(value)) {
+  for (const name of inBuckets(value.keys())) {
+    const member = value.get(name);
     if (name === "execute" || (name === "exec-oob" && hasOutOfBand)) {
       if (typeof member !== "string") {
         throw new QmpError(`QMP input member '${name}' must be a string`);

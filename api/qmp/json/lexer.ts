@@ -4,7 +4,7 @@
  * - A table gives the next state for each state and byte; an entry with `AGAIN` leaves the byte
  *   for the next state to read.
  * - A byte that fits nowhere ends a bad token, which holds it; what follows is skipped up to the
- *   next byte that may begin something: brackets, comma, colon, double quote, a control character.
+ *   next bracket, comma, colon or control character.
  * - What the tokens are does not depend on how the input was cut into pieces.
  * - Also taken: strings in single quotes, names of lower-case letters. Not taken: numbers with
  *   leading zeros, an exponent behind a bare 0.
@@ -89,7 +89,7 @@ function makeTable(): Uint8Array {
   range(SKIPPING, 0, 0x1f, START + AGAIN);
   range(SKIPPING, 0x20, 0xfd, SKIPPING);
   range(SKIPPING, 0xfe, 0xff, START + AGAIN);
-  on(SKIPPING, '"[]{}:,', START + AGAIN);
+  on(SKIPPING, "[]{}:,", START + AGAIN);
   for (
     const [inside, escape, quote] of [[DOUBLE, DOUBLE_ESCAPE, '"'], [
       SINGLE,

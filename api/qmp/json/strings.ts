@@ -81,9 +81,7 @@ export function readString(bytes: Uint8Array): ReadString {
       at = end;
     } else {
       const text = ESCAPES[letter];
-      if (text === undefined) {
-        return { fault: `invalid escape sequence '${shownText(bytes.subarray(at, at + 2))}'` };
-      }
+      if (text === undefined) return { fault: "invalid escape sequence in string" };
       parts.push(text);
       at += 2;
     }

@@ -17,7 +17,8 @@ import { checkArguments } from "../../../api/qmp/arguments.ts";
 import { QmpError } from "../../../api/qmp/errors.ts";
 import { Framer } from "../../../api/qmp/json/framer.ts";
 import type { WireObject } from "../../../api/qmp/json/value.ts";
-import { bucketOf, requestOf } from "../../../api/qmp/request.ts";
+import { bucketOf } from "../../../api/qmp/hash_order.ts";
+import { requestOf } from "../../../api/qmp/request.ts";
 
 function wire(json: string): WireObject {
   const framer = new Framer();

@@ -50,7 +50,7 @@ const TABLE: readonly (readonly [string, readonly string[]])[] = [
   ['{[1]:{"a":2}}', [wrong("key is not a string in object")]],
   ['{"a":1,"a":2}', [wrong("duplicate key")]],
   ["foo ", [wrong("invalid keyword 'foo'")]],
-  ['["\\q"]', [wrong("invalid escape sequence '\\q'")]],
+  ['["\\q"]', [wrong("invalid escape sequence in string")]],
   ['["\\ud800x"]', [wrong("\\ud800 is not a valid Unicode character")]],
   ['["\\uffff"]', [wrong("\\uffff is not a valid Unicode character")]],
   ['["\xed\xa0\x80"]', [wrong("invalid UTF-8 sequence in string")]],
