@@ -58,6 +58,18 @@ describe("Edge", () => {
     assertEquals([...node.bytes], [1, 1, 1]);
   });
 
+  it("a drain waits for the last of those in flight, not for the first", async () => {
+    let wait = 0;
+    const node = new MemoryNode(new Uint8Array(2), { turns: () => wait });
+    const edge = new Edge(node);
+    wait = 1;
+    const quick = edge.write(0, one(1));
+    wait = 30;
+    const slow = edge.write(1, one(1));
+    assertEquals(await edge.drained(() => [...node.bytes, edge.inFlight]), [1, 1, 0]);
+    await Promise.all([quick, slow]);
+  });
+
   it("a failing callback replaces nothing and lets the held go on", async () => {
     const node = new MemoryNode(new Uint8Array(1));
     const edge = new Edge(node);

@@ -100,6 +100,18 @@ describe("FileNode.copyRange() seeing through", () => {
     await source.close();
   });
 
+  it("an overlay shows zeros behind the end of its backing file", async () => {
+    folder.write("base.raw", noise(SIZE - 100_000, 9));
+    const overlay = { size: SIZE, backingFile: "base.raw", backingFormat: "raw" as const };
+    const source = await createQcow2(folder.file("top.qcow2"), overlay);
+    await target.write(0, noise(SIZE));
+    await target.copyRange(source, 0, 0, SIZE);
+    const want = new Uint8Array(SIZE);
+    want.set(noise(SIZE - 100_000, 9));
+    assert(sameBytes(folder.read("target"), want));
+    await source.close();
+  });
+
   it("refuses what does not lie inside", async () => {
     const edge = new Edge(await raw("source", 1));
     const act = async () => await target.copyRange(edge, 1, 0, SIZE);

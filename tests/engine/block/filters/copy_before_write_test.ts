@@ -136,6 +136,26 @@ describe("CopyBeforeWrite", () => {
     await assertRejects(() => filter.write(SIZE, new Uint8Array(1)), BlockError);
   });
 
+  it("a write waits for a reader of the old state below it", async () => {
+    const source = new MemoryNode(noise(SIZE), { name: "source" });
+    const target = new MemoryNode(new Uint8Array(SIZE));
+    const filter = new CopyBeforeWrite(source, {
+      copy: new BlockCopy({ source, target, cluster: CLUSTER }),
+    });
+    let finish = () => {};
+    const reading = filter.frozen(
+      { offset: 0, length: 10 },
+      () => new Promise<void>((resolve) => finish = resolve),
+    );
+    const writes = [filter.write(9, new Uint8Array(1)), filter.write(10, new Uint8Array(1))];
+    await writes[1];
+    await turns(50);
+    assertEquals([source.bytes[9], source.bytes[10]], [noise(SIZE)[9], 0]);
+    finish();
+    await Promise.all([reading, ...writes]);
+    assertEquals(source.bytes[9], 0);
+  });
+
   it("what was not to be copied is neither copied nor readable", async () => {
     const source = new MemoryNode(noise(SIZE), { name: "source" });
     const target = new MemoryNode(new Uint8Array(SIZE));

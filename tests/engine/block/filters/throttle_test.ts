@@ -120,6 +120,11 @@ describe("ThrottleNode", () => {
     assertEquals(done.length, 2);
     await clock.run();
     assertEquals([done, clock.nowMs], [["first", "second", "other", "third"], 1_900]);
+    one.lift();
+    read(one, "fourth");
+    read(one, "fifth");
+    await clock.run(1_900);
+    assertEquals(done.slice(4), ["fourth", "fifth"]);
   });
 
   it("new limits are looked at by who waits", async () => {
