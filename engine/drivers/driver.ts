@@ -137,6 +137,11 @@ export interface DriverContext extends ClosingContext {
    */
   checkpoint(resumeFrom: JsonValue): Promise<void>;
   /**
+   * Records durably that somebody beside the job has written what it reads, since its last
+   * checkpoint. Resolves before that write may go on. Absent = nobody can.
+   */
+  sourceWritten?(): Promise<void>;
+  /**
    * Consults the error policy. `report`: throw the error from `run`; `ignore`: go on as the driver
    * defines it; `stop`: go to a pause point and try again after it.
    */

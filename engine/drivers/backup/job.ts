@@ -2,27 +2,33 @@
  * One backup's life: passes over what is still to be copied until nothing is left.
  *
  * ```text
- * run   = prepare -> pass* -> flush
- * pass  = (pause point, checkpoint if due, limit, take the next area, start its task)*
+ * run   = prepare -> filter in -> [scan of the top layer] -> pass* -> flush -> filter out
+ * pass  = (pause point, checkpoint if due, limit, take the next piece, start its task)*
  *         ends when nothing is left, at the first failure, or at a cancel
+ * none  = wait for a cancel; only those who write the source have something copied
  * ```
  *
- * - `dirty` holds what must still be copied; a task takes its clusters out when it starts and puts
- *   them back when it fails. `unflushed` holds what was written since the last flush.
- * - A checkpoint is taken only while nothing is in flight, so that the steps recorded before it and
+ * - `BlockCopy` holds what must still be copied and what is in work. `unflushed` holds what was
+ *   written since the last flush.
+ * - A checkpoint is taken only while no task is in flight, so that the steps recorded before it and
  *   what it says is left are two halves of one image.
  * - After a cancel nothing is waited for: tasks in flight end by themselves, their tickets are
  *   dropped, and `close` waits for them.
  *
- * Used by `backup.ts`. Source: QEMU 7.2 block/backup.c backup_loop; block/block-copy.c.
+ * Used by `backup.ts`. Source: QEMU 7.2 block/backup.c backup_run, backup_loop; block/block-copy.c.
  */
 
-import { type DirtyArea, DirtyMap } from "../../block/dirty_map.ts";
+import { BlockCopy } from "../../block/block_copy.ts";
+import { DirtyMap } from "../../block/dirty_map.ts";
+import type { BlockNode } from "../../block/node.ts";
 import { type DriverContext, type DriverJob, JobParked } from "../driver.ts";
-import type { BackupImages } from "./images.ts";
-import { BACKUP_CLUSTER, type BackupParameters, chunkBytes, workerCount } from "./parameters.ts";
-import { checkSize, prepareTarget } from "./preparation.ts";
-import { resumePointOf } from "./resume_point.ts";
+import { Checkpoints } from "./checkpoints.ts";
+import { chunkBytes, ZeroReach } from "./chunks.ts";
+import { GuestFilter } from "./guests.ts";
+import { skipUnallocated } from "./layer_scan.ts";
+import type { BackupImages } from "./opening.ts";
+import { type BackupParameters, clusterOf, workerCount } from "./parameters.ts";
+import { checkSize, type Preparation, prepareTarget } from "./preparation.ts";
 import { type CopyFailure, type CopyPlan, CopyTasks } from "./tasks.ts";
 
 /** Pause before a new pass when an ignored error came back without any progress between. */
@@ -31,114 +37,190 @@ const IGNORED_RETRY_MS = 100;
 /** How a pass ended. */
 type PassEnd = "done" | "cancelled" | CopyFailure;
 
+/** What one run works with. */
+interface Work {
+  readonly context: DriverContext;
+  readonly plan: CopyPlan;
+  readonly tasks: CopyTasks;
+  readonly checkpoints: Checkpoints;
+  readonly reach: ZeroReach;
+}
+
 /** A backup in the engine's hands. */
 export class BackupJob implements DriverJob {
   readonly #parameters: BackupParameters;
   readonly #images: BackupImages;
-  readonly #dirty: DirtyMap;
-  readonly #unflushed: DirtyMap;
-  #tasks: CopyTasks | undefined;
-  #stamp: string | undefined;
+  #work: Work | undefined;
+  #guests: GuestFilter | undefined;
+  #brokenBy: { readonly error: unknown } | undefined;
   #hasRun = false;
 
   /** @param images both images; the job owns them and closes them */
   constructor(parameters: BackupParameters, images: BackupImages) {
     this.#parameters = parameters;
     this.#images = images;
-    this.#dirty = new DirtyMap(images.source.size, BACKUP_CLUSTER);
-    this.#unflushed = new DirtyMap(images.source.size, BACKUP_CLUSTER);
   }
 
-  /** Copies until nothing is left. Source: QEMU 7.2 block/backup.c backup_run, backup_loop. */
+  /** Copies until nothing is left. */
   async run(context: DriverContext): Promise<void> {
     this.#hasRun = true;
-    const plan = await this.#prepare(context);
-    const tasks = new CopyTasks(plan, context);
-    this.#tasks = tasks;
-    // From here on a later process can tell whether the source is still what it was at the start.
-    if (context.resumeFrom === undefined) await this.#checkpoint(context);
+    const start = await prepareTarget(this.#images, this.#parameters, context);
+    const work = await this.#begin(context, start);
+    this.#work = work;
+    const { tasks, checkpoints } = work;
     try {
-      for (let end = await this.#pass(context, tasks); end !== "done";) {
+      // From here on a later process can tell whether the source is still what it was.
+      if (context.resumeFrom === undefined) await checkpoints.takeFirst();
+      if (start.layerFrom !== undefined) await this.#scan(work, start.layerFrom);
+      if (this.#parameters.sync === "none") return await this.#waitForWriters(work);
+      for (let end = await this.#pass(work); end !== "done"; end = await this.#pass(work)) {
         if (end === "cancelled") return;
-        await this.#recover(context, tasks, end);
-        end = await this.#pass(context, tasks);
+        await this.#recover(work, end);
       }
       if (!tasks.isCancelled) await this.#checkUnchanged();
     } catch (error) {
-      if (error instanceof JobParked) await this.#leave(context, tasks);
+      if (error instanceof JobParked) await this.#leave(work);
       throw error;
     } finally {
       if (tasks.isCancelled) tasks.abandon();
-      else await tasks.idle();
+      else {
+        await tasks.idle();
+        await this.#guests?.remove();
+      }
     }
   }
 
   /** Waits for what is in flight and takes a checkpoint. */
-  async pause(context: DriverContext): Promise<void> {
-    if (this.#tasks === undefined) return;
-    await this.#tasks.idle();
+  async pause(): Promise<void> {
+    if (this.#work === undefined) return;
+    await this.#work.tasks.idle();
     // A flush that fails here ends the pass, and then the policy is asked.
-    if (await this.#flushed(this.#tasks)) await this.#checkpoint(context);
+    await this.#work.checkpoints.take();
   }
 
   /** Closes both images; a target that was made for a job that never ran is removed. */
   async close(): Promise<void> {
     const { source, target } = this.#images;
     try {
+      await this.#guests?.remove();
       if (!this.#hasRun) await target.removeCreated();
     } finally {
-      await Promise.all([source.close(), target.node.close()]);
+      await Promise.all([source.node.close(), target.close()]);
       this.#images.release();
     }
   }
 
-  async #prepare(context: DriverContext): Promise<CopyPlan> {
-    const { source } = this.#images;
-    const start = await prepareTarget(this.#images, this.#parameters, context);
-    this.#stamp = start.stamp;
-    for (const [offset, length] of start.todo) this.#dirty.mark(offset, length);
-    context.progress.setRemaining(this.#dirty.markedBytes);
-    return {
-      source,
-      target: this.#images.target.node,
-      dirty: this.#dirty,
-      unflushed: this.#unflushed,
-      zeroKind: this.#parameters.mode === "existing" ? "zeroed" : "hole",
-      isTargetBlank: start.isTargetBlank,
-    };
+  async #begin(context: DriverContext, start: Preparation): Promise<Work> {
+    const { source, target } = this.#images;
+    const { size } = source.node;
+    const cluster = clusterOf(this.#parameters, target.clusterSize);
+    const pending = new DirtyMap(size, cluster);
+    for (const [offset, length] of start.todo) pending.mark(offset, length);
+    if (start.layerFrom !== undefined) pending.mark(start.layerFrom, size - start.layerFrom);
+    const state = { isTargetBlank: start.isTargetBlank };
+    const late: { tasks?: CopyTasks } = {};
+    const makeCopy = (from: BlockNode) =>
+      new BlockCopy({
+        source: from,
+        target: target.node,
+        cluster,
+        pending,
+        get isTargetZero() {
+          return state.isTargetBlank;
+        },
+        onGuestCopy: (task, pieces) => late.tasks?.noteGuestCopy(task, pieces),
+      });
+    const copy = await this.#insert(context, makeCopy);
+    const zeroKind = this.#parameters.mode === "existing" ? "zeroed" : "hole";
+    const unflushed = new DirtyMap(size, cluster);
+    const plan: CopyPlan = Object.assign(state, { copy, unflushed, zeroKind } as const);
+    const tasks = late.tasks = new CopyTasks(plan, context);
+    context.progress.setRemaining(pending.markedBytes + copy.inWorkBytes);
+    const layer = start.layerFrom === undefined ? "none" : "unknown";
+    const parts = { plan, tasks, context, guests: this.#guests, stamp: start.stamp };
+    const checkpoints = new Checkpoints(parts, layer, start.layerFrom ?? 0);
+    return { context, plan, tasks, checkpoints, reach: new ZeroReach(state.isTargetBlank) };
+  }
+
+  /** Keeps those who write the source from changing what is copied, from now on. */
+  async #insert(
+    context: DriverContext,
+    makeCopy: (source: BlockNode) => BlockCopy,
+  ): Promise<BlockCopy> {
+    const { edge, source } = this.#images;
+    if (edge === undefined) return makeCopy(source.node);
+    const inserted = await GuestFilter.insert(edge, makeCopy, {
+      onCbwError: this.#parameters["on-cbw-error"] ?? "break-guest-write",
+      onBroken: (error) => this.#brokenBy = { error },
+      record: () => Promise.resolve(context.sourceWritten?.()),
+    });
+    this.#guests = inserted.filter;
+    return inserted.copy;
+  }
+
+  /** Leaves out what the top layer does not hold. */
+  async #scan({ context, plan, tasks, checkpoints }: Work, from: number): Promise<void> {
+    const { topExtent } = this.#images.source;
+    const { pending } = plan.copy;
+    if (topExtent === undefined) return;
+    const isWhole = await skipUnallocated({
+      topExtent,
+      pending,
+      from,
+      onSkipped: (offset, length) => {
+        void context.step({ kind: "skipped", offset, length, work: 0 });
+      },
+      goOn: async () => {
+        await context.pausePoint();
+        return !tasks.isCancelled;
+      },
+    });
+    if (!isWhole) return;
+    checkpoints.layerIsKnown();
+    context.progress.setRemaining(pending.markedBytes + plan.copy.inWorkBytes);
   }
 
   /** One pass over what is left. Source: QEMU 7.2 block/block-copy.c block_copy_dirty_clusters. */
-  async #pass(context: DriverContext, tasks: CopyTasks): Promise<PassEnd> {
+  async #pass(work: Work): Promise<PassEnd> {
+    const { context, plan, tasks, checkpoints } = work;
     const workers = workerCount(this.#parameters);
-    const chunkLimit = this.#parameters["max-chunk"];
     let from = 0;
     while (tasks.failure === undefined) {
       await context.pausePoint();
       if (tasks.isCancelled) return "cancelled";
-      if (context.isCheckpointDue()) await this.#takeCheckpoint(context, tasks);
-      const chunk = chunkBytes(chunkLimit, context.speed.bytesPerSecond, tasks.isOffloaded);
-      const area = this.#dirty.next(from, chunk);
-      if (area === undefined) break;
+      if (this.#brokenBy !== undefined) throw this.#brokenBy.error;
+      if (checkpoints.isDue) await this.#takeCheckpoint(work);
       if (await this.#isLimited(context)) continue;
-      from = await this.#start(context, tasks, area);
+      const next = await this.#start(work, from);
+      if (next === undefined) break;
+      from = next;
       while (tasks.count >= workers && !tasks.isCancelled) await tasks.nextEnd();
     }
     if (tasks.isCancelled) return "cancelled";
+    await tasks.untilCancelled(plan.copy.waitIdle());
     await tasks.idle();
     if (tasks.isCancelled) return "cancelled";
-    if (tasks.failure === undefined && await this.#flushed(tasks)) return "done";
-    return tasks.takeFailure() ?? "done";
+    const isEmpty = tasks.failure === undefined && plan.copy.pending.markedBytes === 0;
+    if (isEmpty && await checkpoints.flush()) return "done";
+    // What a writer could not have copied is left for another pass.
+    return tasks.takeFailure() ?? (tasks.isCancelled ? "cancelled" : await this.#pass(work));
   }
 
-  /** Starts the copying of an area's beginning; returns where the next one is looked for. */
-  async #start(context: DriverContext, tasks: CopyTasks, area: DirtyArea): Promise<number> {
+  /** Starts the next task; returns where the one after it is looked for. */
+  async #start(work: Work, from: number): Promise<number | undefined> {
+    const { context, plan, tasks, checkpoints, reach } = work;
     const saved = context.stepsSaved();
     if (saved !== undefined) await saved;
-    const piece = await tasks.classify(area);
-    if (piece === undefined || tasks.isCancelled) return area.offset;
+    const speed = context.speed.bytesPerSecond;
+    const { isOffloaded } = tasks;
+    const limit = this.#parameters["max-chunk"];
+    const chunk = chunkBytes({ cluster: plan.copy.cluster, limit, speed, isOffloaded });
+    const piece = await tasks.take(from, limit === 0 ? reach.from(chunk, speed) : chunk, chunk);
+    if (piece === undefined) return undefined;
     context.speed.account(piece.length);
     tasks.start(piece);
+    reach.learn(piece.isZero, piece.length);
+    checkpoints.reached(piece.offset + piece.length);
     return piece.offset + piece.length;
   }
 
@@ -150,8 +232,21 @@ export class BackupJob implements DriverJob {
     return true;
   }
 
+  /** sync=none: never ends by itself. Source: QEMU 7.2 block/backup.c backup_run. */
+  async #waitForWriters(work: Work): Promise<void> {
+    const { context, tasks } = work;
+    const isBreakable = this.#parameters["on-cbw-error"] === "break-snapshot";
+    while (!tasks.isCancelled) {
+      if (this.#brokenBy !== undefined) throw this.#brokenBy.error;
+      const failure = tasks.takeFailure();
+      if (failure !== undefined) await this.#recover(work, failure);
+      else if (isBreakable) await context.sleep(1_000);
+      else await context.yield();
+    }
+  }
+
   /** Asks the policy about a failure and does what it says. */
-  async #recover(context: DriverContext, tasks: CopyTasks, failure: CopyFailure): Promise<void> {
+  async #recover({ context, plan, tasks }: Work, failure: CopyFailure): Promise<void> {
     const { operation, error } = failure;
     const side = operation === "read" ? "on-source-error" : "on-target-error";
     const action = await context.errorAction(this.#parameters[side], operation, error);
@@ -160,50 +255,28 @@ export class BackupJob implements DriverJob {
     else if (!tasks.hasProgressed()) await context.sleep(IGNORED_RETRY_MS);
     if (!tasks.isCancelled) await this.#checkUnchanged();
     // What a failed flush took back is work again.
-    context.progress.setRemaining(this.#dirty.markedBytes);
+    const { pending, inWorkBytes } = plan.copy;
+    if (this.#parameters.sync !== "none") {
+      context.progress.setRemaining(pending.markedBytes + inWorkBytes);
+    }
   }
 
   /** The process closes: what was copied since the last checkpoint need not be copied again. */
-  async #leave(context: DriverContext, tasks: CopyTasks): Promise<void> {
+  async #leave({ plan, tasks, checkpoints }: Work): Promise<void> {
     await tasks.idle();
-    const hasNews = this.#unflushed.markedBytes > 0;
-    if (hasNews && await this.#flushed(tasks)) await this.#checkpoint(context);
+    if (plan.unflushed.markedBytes > 0) await checkpoints.take();
   }
 
-  async #takeCheckpoint(context: DriverContext, tasks: CopyTasks): Promise<void> {
+  async #takeCheckpoint({ tasks, checkpoints }: Work): Promise<void> {
     await tasks.idle();
     if (tasks.failure !== undefined || tasks.isCancelled) return;
     await this.#checkUnchanged();
-    if (await this.#flushed(tasks)) await this.#checkpoint(context);
-  }
-
-  async #checkpoint(context: DriverContext): Promise<void> {
-    if (context.isCancelled) return;
-    const { size } = this.#images.source;
-    await context.checkpoint(resumePointOf(this.#dirty, size, this.#stamp));
-  }
-
-  /**
-   * Flushes the target; a failure becomes that of the pass. After a failed flush the system may
-   * call pages clean that it never wrote, so everything since the last good one is dirty again.
-   */
-  async #flushed(tasks: CopyTasks): Promise<boolean> {
-    try {
-      const flushing = this.#images.target.node.flush().then(() => true);
-      if (await tasks.untilCancelled(flushing) === undefined) return false;
-      this.#unflushed.clearAll();
-      return true;
-    } catch (error) {
-      this.#dirty.markAll(this.#unflushed);
-      this.#unflushed.clearAll();
-      tasks.fail({ operation: "write", error });
-      return false;
-    }
+    await checkpoints.take();
   }
 
   async #checkUnchanged(): Promise<void> {
     const { source, target } = this.#images;
-    await checkSize("source", source);
+    await checkSize("source", source.node);
     await checkSize("target", target.node);
   }
 }

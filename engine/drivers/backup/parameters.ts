@@ -1,31 +1,30 @@
 /**
  * The parameters of a backup: names as on QEMU's wire, checked and completed.
  *
- * Source: QEMU 7.2 qapi BackupCommon; blockdev.c do_backup_common; texts of the QAPI visitors.
+ * Source: QEMU 7.2 qapi BackupCommon, BackupPerf, DriveBackup; blockdev.c do_backup_common; QEMU
+ * 9.2 and 10.1 for `min-cluster-size` and `on-cbw-error`.
  */
 
-import { JoblogError } from "../../../events/log/errors.ts";
 import type { ErrorPolicy } from "../../../events/job/error_policy.ts";
-import type { JsonObject, JsonValue } from "../driver.ts";
+import type { JsonObject } from "../driver.ts";
+import {
+  booleanParameter,
+  choiceParameter,
+  formatParameter,
+  given,
+  integerParameter,
+  modeParameter,
+  type NewImageMode,
+  pathParameter,
+  policyParameter,
+  refuseParameter,
+  refuseUnknown,
+  textParameter,
+} from "../images/parameters.ts";
+import type { ImageFormat } from "../images/probe.ts";
 
-/** Unit of work and of progress: 64 KiB. Source: QEMU 7.2 block/block-copy.c. */
+/** Least unit of work and of progress: 64 KiB. Source: QEMU 7.2 block/block-copy.c. */
 export const BACKUP_CLUSTER = 65_536;
-
-/** What one task copies through a buffer: 1 MiB. Source: QEMU 7.2 block/block-copy.c. */
-export const BACKUP_CHUNK = 1_048_576;
-
-/**
- * What one task copies once the images have shown that they copy between themselves: 8 MiB.
- *
- * Every task is a step in the log, and a step may cost a commit. Larger tasks would save little
- * more, but make a pause wait longer for what is in flight.
- *
- * Differs from QEMU: 8 MiB instead of 16 MiB.
- */
-export const BACKUP_OFFLOAD_CHUNK = 8_388_608;
-
-/** Under a speed limit tasks are cut so that about this many are started in a second. */
-const TASKS_PER_SECOND = 8;
 
 /**
  * Tasks in flight unless told otherwise.
@@ -38,13 +37,23 @@ export const BACKUP_WORKERS = 4;
 /** Most tasks that are ever in flight; a larger `max-workers` is accepted and counts as this. */
 export const BACKUP_WORKERS_MAX = 64;
 
+/** Largest cluster that may be asked for: 1 GiB. */
+const MIN_CLUSTER_MAX = 1_073_741_824;
+
 /**
- * How the target comes to be.
+ * What is copied.
  *
- * `existing`: it is there and has the source's size; all of it is overwritten. `absolute-paths`:
- * it is made, and emptied first if it is there.
+ * `full`: everything. `top`: what is allocated in the top image of the source's chain. `none`: what
+ * is overwritten in the source while the job lives; it ends by being cancelled.
  */
-export type BackupMode = "existing" | "absolute-paths";
+export type BackupSync = "full" | "top" | "none";
+
+/**
+ * Who suffers when the old bytes cannot be copied before a guest overwrites them.
+ *
+ * `break-guest-write`: the guest's write fails. `break-snapshot`: the backup does.
+ */
+export type CbwErrorPolicy = "break-guest-write" | "break-snapshot";
 
 /** The parameters of a backup as they are recorded. */
 export type BackupParameters = {
@@ -52,159 +61,173 @@ export type BackupParameters = {
   readonly source: string;
   /** Path of the copy; relative to the base folder. */
   readonly target: string;
-  /** What is copied: everything. @default "full" */
-  readonly sync: "full";
+  /** What is copied. @default "full" */
+  readonly sync: BackupSync;
   /** How the target comes to be; absent: it is made, or is there and empty. */
-  readonly mode?: BackupMode;
+  readonly mode?: NewImageMode;
+  /** Format of the target. @default probed with mode "existing", else that of the source */
+  readonly format?: ImageFormat;
+  /** Format of the source. @default probed */
+  readonly "source-format"?: ImageFormat;
   /** What is done when reading the source fails. @default "report" */
   readonly "on-source-error": ErrorPolicy;
   /** What is done when writing the target fails. @default "report" */
   readonly "on-target-error": ErrorPolicy;
+  /** Who suffers when a copy before a guest's write fails. @default "break-guest-write" */
+  readonly "on-cbw-error"?: CbwErrorPolicy;
   /** Tasks in flight, 1 to 2147483647. @default 4 */
   readonly "max-workers": number;
-  /** Bytes of one task at most, 65536 or more; 0 = no limit beyond 8 MiB. @default 0 */
+  /** Bytes of one task at most, a cluster or more; 0 = no limit beyond 8 MiB. @default 0 */
   readonly "max-chunk": number;
+  /** Least unit of copying: a power of two, 0 to 1 GiB. @default 0 */
+  readonly "min-cluster-size"?: number;
 };
 
-/** Complete at compile time: a new policy without a row here does not compile. */
-const POLICIES: { readonly [P in ErrorPolicy]: true } = {
-  report: true,
-  ignore: true,
-  stop: true,
-  enospc: true,
-  auto: true,
-};
+const SYNCS = ["top", "full", "none", "incremental", "bitmap"] as const;
+const BITMAP_MODES = ["on-success", "never", "always"] as const;
+const CBW_POLICIES = ["break-guest-write", "break-snapshot"] as const;
 
-const KNOWN: { readonly [name in keyof Required<BackupParameters>]: true } = {
-  source: true,
-  target: true,
-  sync: true,
-  mode: true,
-  "on-source-error": true,
-  "on-target-error": true,
-  "max-workers": true,
-  "max-chunk": true,
-};
+/** Those of `x-perf` may also be given beside the others. */
+const PERF = ["use-copy-range", "max-workers", "max-chunk", "min-cluster-size"] as const;
 
-function refuse(
-  name: string,
-  message: string,
-  found: JsonValue | undefined,
-  hint: string,
-): never {
-  throw new JoblogError("invalidParameter", message, {
-    subject: name,
-    ...(found === undefined ? {} : { actual: JSON.stringify(found) }),
-    hint,
-  });
+const KNOWN = [
+  "source",
+  "target",
+  "sync",
+  "mode",
+  "format",
+  "source-format",
+  "on-source-error",
+  "on-target-error",
+  "on-cbw-error",
+  ...PERF,
+  "x-perf",
+  "bitmap",
+  "bitmap-mode",
+  "compress",
+  "discard-source",
+] as const;
+
+/** The arguments with those of `x-perf` beside the others. */
+function flatten(input: JsonObject): JsonObject {
+  const perf = input["x-perf"];
+  if (perf === undefined) return input;
+  if (typeof perf !== "object" || perf === null || Array.isArray(perf)) {
+    return refuseParameter("x-perf", "Invalid parameter type for 'x-perf', expected: object", perf);
+  }
+  refuseUnknown(perf as JsonObject, PERF);
+  return { ...input, ...perf as JsonObject };
 }
 
-function textOf(input: JsonObject, name: string): string | undefined {
-  const value = input[name];
-  if (value === undefined) return undefined;
-  if (typeof value === "string") return value;
-  const message = `Invalid parameter type for '${name}', expected: string`;
-  return refuse(name, message, value, `Give "${name}" as a string.`);
+/** Checks what is said of bitmaps. None can be found yet, so nothing but a plain sync is left. */
+function syncOf(input: JsonObject): BackupSync {
+  const sync = choiceParameter(input, "sync", SYNCS) ?? "full";
+  const bitmap = textParameter(input, "bitmap");
+  const mode = choiceParameter(input, "bitmap-mode", BITMAP_MODES);
+  const isByBitmap = sync === "bitmap" || sync === "incremental";
+  if (isByBitmap && bitmap === undefined) {
+    refuseParameter("bitmap", `must provide a valid bitmap name for '${sync}' sync mode`);
+  }
+  if (sync === "incremental" && mode !== undefined && mode !== "on-success") {
+    const text = "Bitmap sync mode must be 'on-success' when using sync mode 'incremental'";
+    refuseParameter("bitmap-mode", text, mode);
+  }
+  if (bitmap !== undefined) {
+    const hint = "Images have no bitmaps yet: backups by bitmap are still to come.";
+    refuseParameter("bitmap", `Bitmap '${bitmap}' could not be found`, bitmap, hint);
+  }
+  if (mode !== undefined) {
+    refuseParameter("bitmap-mode", "Cannot specify bitmap sync mode without a bitmap", mode);
+  }
+  return sync as BackupSync;
 }
 
-function pathOf(input: JsonObject, name: string): string {
-  const value = textOf(input, name);
-  const hint = "Give the path of a raw file or a block device.";
-  if (value === undefined) return refuse(name, `Parameter '${name}' is missing`, value, hint);
-  if (value !== "" && !value.includes("\0")) return value;
-  return refuse(name, `Parameter '${name}' must be the path of a file`, value, hint);
-}
-
-function integerOf(input: JsonObject, name: string, fallback: number): number {
-  const value = input[name];
-  if (value === undefined) return fallback;
-  if (Number.isSafeInteger(value)) return Number(value);
-  const message = `Invalid parameter type for '${name}', expected: integer`;
-  return refuse(name, message, value, `Give "${name}" as a whole number.`);
-}
-
-function policyOf(input: JsonObject, name: string): ErrorPolicy {
-  const value = textOf(input, name) ?? "report";
-  if (Object.hasOwn(POLICIES, value)) return value as ErrorPolicy;
-  const hint = `Choose one of: ${Object.keys(POLICIES).join(", ")}.`;
-  return refuse(name, `Parameter '${name}' does not accept value '${value}'`, value, hint);
-}
-
-function syncOf(input: JsonObject): "full" {
-  const value = textOf(input, "sync") ?? "full";
-  if (value === "full") return value;
-  const hint = 'Supported: "full".';
-  return refuse("sync", `Parameter 'sync' does not accept value '${value}'`, value, hint);
-}
-
-function modeOf(input: JsonObject): BackupMode | undefined {
-  const value = textOf(input, "mode");
-  if (value === undefined || value === "existing" || value === "absolute-paths") return value;
-  const hint = "Choose one of: existing, absolute-paths.";
-  return refuse("mode", `Parameter 'mode' does not accept value '${value}'`, value, hint);
+function refuseMissing(input: JsonObject): void {
+  if (booleanParameter(input, "compress", false)) {
+    const text = "Compression is not supported for this drive ";
+    refuseParameter("compress", text, true, "Compressed images can be read, but not written yet.");
+  }
+  if (booleanParameter(input, "discard-source", false)) {
+    const text = "Cannot discard what was copied: parameter 'discard-source' is not supported yet";
+    refuseParameter("discard-source", text, true);
+  }
+  booleanParameter(input, "use-copy-range", false);
 }
 
 function workersOf(input: JsonObject): number {
-  const value = integerOf(input, "max-workers", BACKUP_WORKERS);
+  const value = integerParameter(input, "max-workers", BACKUP_WORKERS);
   if (value >= 1 && value <= 2_147_483_647) return value;
-  const hint = `Leave it out: ${BACKUP_WORKERS} are as fast as more between two local files.`;
-  return refuse("max-workers", "max-workers must be between 1 and 2147483647", value, hint);
+  return refuseParameter("max-workers", "max-workers must be between 1 and 2147483647", value);
 }
 
 function chunkOf(input: JsonObject): number {
-  const value = integerOf(input, "max-chunk", 0);
-  const hint = `Give ${BACKUP_CLUSTER} or more, or 0 for no limit.`;
-  if (value < 0) {
-    const text = "max-chunk must be zero (which means no limit) or positive";
-    return refuse("max-chunk", text, value, hint);
+  const value = integerParameter(input, "max-chunk", 0);
+  if (value >= 0) return value;
+  const text = "max-chunk must be zero (which means no limit) or positive";
+  return refuseParameter("max-chunk", text, value);
+}
+
+function minClusterOf(input: JsonObject): number | undefined {
+  const name = "min-cluster-size";
+  const value = integerParameter(input, name, 0);
+  if (value > MIN_CLUSTER_MAX) {
+    return refuseParameter(name, `${name} too large: ${value} > ${MIN_CLUSTER_MAX}`, value);
   }
-  if (value === 0 || value >= BACKUP_CLUSTER) return value;
-  const cluster = `backup cluster size (${BACKUP_CLUSTER})`;
-  return refuse("max-chunk", `Required max-chunk (${value}) is less than ${cluster}`, value, hint);
+  const isPower = value > 0 && Number.isInteger(Math.log2(value));
+  if (value !== 0 && !isPower) {
+    return refuseParameter(name, `${name} needs to be a power of 2`, value);
+  }
+  return value === 0 ? undefined : value;
 }
 
 /**
  * Checks a backup's parameters and fills in defaults.
  *
- * Checks run in this order: paths, sync, mode, policies, max-workers, max-chunk, unknown names; the
- * first that fails is reported.
+ * Checks run in this order: paths, mode, formats, sync and bitmaps, policies, what is not there
+ * yet, max-workers, max-chunk, min-cluster-size, unknown names; the first that fails is reported.
  *
  * @throws {JoblogError} code "invalidParameter"; `subject` is the parameter's name
  */
-export function backupParameters(input: JsonObject): BackupParameters {
-  const mode = modeOf(input);
-  const checked: BackupParameters = {
-    source: pathOf(input, "source"),
-    target: pathOf(input, "target"),
+export function backupParameters(raw: JsonObject): BackupParameters {
+  const input = flatten(raw);
+  const checked = {
+    source: pathParameter(input, "source"),
+    target: pathParameter(input, "target"),
+    mode: modeParameter(input),
+    format: formatParameter(input, "format"),
+    "source-format": formatParameter(input, "source-format"),
     sync: syncOf(input),
-    ...(mode === undefined ? {} : { mode }),
-    "on-source-error": policyOf(input, "on-source-error"),
-    "on-target-error": policyOf(input, "on-target-error"),
+    "on-source-error": policyParameter(input, "on-source-error"),
+    "on-target-error": policyParameter(input, "on-target-error"),
+    "on-cbw-error": choiceParameter(input, "on-cbw-error", CBW_POLICIES),
+  };
+  refuseMissing(input);
+  const perf = {
     "max-workers": workersOf(input),
     "max-chunk": chunkOf(input),
+    "min-cluster-size": minClusterOf(input),
   };
-  for (const name of Object.keys(input)) {
-    if (Object.hasOwn(KNOWN, name) || input[name] === undefined) continue;
-    const hint = `Known: ${Object.keys(KNOWN).join(", ")}.`;
-    refuse(name, `Parameter '${name}' is unexpected`, input[name], hint);
-  }
-  return checked;
+  refuseUnknown(input, KNOWN);
+  return given({ ...checked, ...perf }) as BackupParameters;
+}
+
+/** The unit of a backup to a target with clusters of so many bytes. */
+export function clusterOf(parameters: BackupParameters, targetCluster: number): number {
+  return Math.max(BACKUP_CLUSTER, targetCluster, parameters["min-cluster-size"] ?? 0);
 }
 
 /**
- * How many bytes one task copies at most: whole clusters.
+ * Checks the parameters against the target.
  *
- * @param limit the parameter `max-chunk`; 0 = none
- * @param speed bytes per second; 0 = unlimited
- * @param isOffloaded true once the images have copied between themselves
+ * @throws {JoblogError} code "invalidParameter". Source: QEMU 7.2 block/backup.c backup_job_create
  */
-export function chunkBytes(limit: number, speed: number, isOffloaded: boolean): number {
-  const offered = isOffloaded ? BACKUP_OFFLOAD_CHUNK : BACKUP_CHUNK;
-  const smooth = speed === 0
-    ? offered
-    : Math.max(BACKUP_CHUNK, Math.floor(speed / TASKS_PER_SECOND));
-  const chunk = Math.min(offered, smooth, limit === 0 ? offered : limit);
-  return chunk - chunk % BACKUP_CLUSTER;
+export function checkChunk(parameters: BackupParameters, targetCluster: number): void {
+  const chunk = parameters["max-chunk"];
+  const cluster = clusterOf(parameters, targetCluster);
+  if (chunk === 0 || chunk >= cluster) return;
+  const text = `Required max-chunk (${chunk}) is less than backup cluster size (${cluster})`;
+  const hint = `Give ${cluster} or more, or 0 for no limit.`;
+  refuseParameter("max-chunk", text, chunk, hint);
 }
 
 /** How many tasks are in flight at most. */

@@ -1,14 +1,17 @@
 /**
- * What a backup does before its first pass: gives the target its size, or finds out where the last
- * process left off.
+ * What a backup does before its first pass: makes the target, or finds out where the last process
+ * left off.
  *
- * Source: QEMU 7.2 block/backup.c backup_run; DESIGN.md, The job machine, Recovery.
+ * Source: QEMU 7.2 block/backup.c backup_run, blockdev.c qmp_drive_backup; DESIGN.md, The job
+ * machine, Recovery.
  */
 
 import { BlockError } from "../../block/errors.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { DriverContext } from "../driver.ts";
-import type { BackupImages } from "./images.ts";
+import { backingOfNew } from "../images/pair.ts";
+import { sizeInFormat, type TargetCreation } from "../images/target.ts";
+import type { BackupImages } from "./opening.ts";
 import type { BackupParameters } from "./parameters.ts";
 import { readResumePoint, type ResumePoint } from "./resume_point.ts";
 
@@ -16,6 +19,8 @@ import { readResumePoint, type ResumePoint } from "./resume_point.ts";
 export interface Preparation {
   /** What is to be copied: `[offset, length]` in order. */
   readonly todo: readonly (readonly [number, number])[];
+  /** From here on what the top layer holds is to be copied, too; undefined = no such thing. */
+  readonly layerFrom: number | undefined;
   /** True if the target has not been written by anybody: all of it is one hole. */
   readonly isTargetBlank: boolean;
   /** The source's stamp when the job began; undefined if it has none. */
@@ -23,6 +28,7 @@ export interface Preparation {
 }
 
 const RESIZED_HINT = "Leave both images alone while a job uses them, and start a new backup.";
+const MOMENT_HINT = "A backup is the image of one moment; start a new one.";
 
 /**
  * Checks that an image still has the size that it was opened with.
@@ -40,40 +46,75 @@ export async function checkSize(role: "source" | "target", node: BlockNode): Pro
   );
 }
 
-async function checkResume(images: BackupImages, point: ResumePoint): Promise<void> {
-  const { source, target } = images;
-  const details = { operation: "open", subject: source.name, hint: RESIZED_HINT } as const;
-  const action = `Cannot go on with the backup of "${source.name}"`;
-  if (point.size !== source.size) {
-    const sizes = `it had ${point.size} bytes when the job began and has ${source.size} now`;
-    throw new BlockError("EIO", `${action}: ${sizes}`, details);
-  }
-  if (target.isCreated || target.node.size !== source.size) {
-    const found = target.isCreated ? "does not exist any more" : `has ${target.node.size} bytes`;
-    const text = `${action}: its half-written target "${target.node.name}" ${found}`;
-    await target.removeCreated();
-    throw new BlockError("EIO", text, details);
-  }
-  if (point.stamp === undefined || point.stamp === await source.stamp()) return;
-  throw new BlockError("EIO", `${action}: the source was written after the job began`, {
-    ...details,
-    hint: "A backup is the image of one moment; start a new one.",
+/** The error of a backup that cannot go on after a stop of its process. */
+function lost(images: BackupImages, why: string, hint = MOMENT_HINT): BlockError {
+  const { node } = images.source;
+  return new BlockError("EIO", `Cannot go on with the backup of "${node.name}": ${why}`, {
+    operation: "open",
+    subject: node.name,
+    hint,
   });
 }
 
-/** Empties a target that is to be made anew, as an act that is announced and confirmed. */
-async function emptyTarget(images: BackupImages, context: DriverContext): Promise<void> {
+/** Opens the half-written target. */
+async function reopenTarget(images: BackupImages): Promise<void> {
   const { source, target } = images;
+  const name = `its half-written target "${target.path}"`;
+  if (target.isCreated) {
+    await target.removeCreated();
+    throw lost(images, `${name} does not exist any more`, RESIZED_HINT);
+  }
+  if (!target.isOpen) {
+    if (target.fileSize === 0) throw lost(images, `${name} has 0 bytes`, RESIZED_HINT);
+    await target.use();
+  }
+  const { size } = target.node;
+  if (size !== sizeInFormat(target.format, source.node.size)) {
+    throw lost(images, `${name} has ${size} bytes`, RESIZED_HINT);
+  }
+}
+
+async function checkResume(images: BackupImages, point: ResumePoint): Promise<void> {
+  const { node } = images.source;
+  if (point.size !== node.size) {
+    const sizes = `it had ${point.size} bytes when the job began and has ${node.size} now`;
+    throw lost(images, sizes, RESIZED_HINT);
+  }
+  await reopenTarget(images);
+  if (point.isScattered === true) {
+    throw lost(images, "what is left was in too many pieces to be on record");
+  }
+  // What writes through an edge is on record; all others can be found by the stamp alone.
+  if (point.stamp === undefined || images.edge !== undefined) return;
+  if (point.stamp !== await node.stamp()) {
+    throw lost(images, "the source was written after the job began");
+  }
+}
+
+/** Makes the target, as an act that is announced and confirmed if there is something to lose. */
+async function makeTarget(
+  images: BackupImages,
+  creation: TargetCreation,
+  context: DriverContext,
+): Promise<void> {
+  const { target } = images;
+  if (target.fileSize === 0) return void await target.make(creation);
+  const { format } = target;
+  const after = { size: creation.size, ...(format === "raw" ? {} : { format }) };
   const act = {
     kind: "truncate",
-    subject: target.node.name,
-    before: { size: target.node.size },
-    after: { size: source.size },
+    subject: target.path,
+    before: { size: target.fileSize },
+    after,
   };
-  await context.act(act, async () => {
-    await target.node.truncate(0);
-    await target.node.truncate(source.size);
-  });
+  await context.act(act, async () => void await target.make(creation));
+}
+
+/** A source that ends within a sector leaves a rest in a target that is counted in sectors. */
+async function clearTail(images: BackupImages): Promise<void> {
+  const { source, target } = images;
+  const tail = target.node.size - source.node.size;
+  if (tail > 0) await target.node.zero(source.node.size, tail);
 }
 
 /**
@@ -88,21 +129,24 @@ export async function prepareTarget(
   context: DriverContext,
 ): Promise<Preparation> {
   const { source, target } = images;
-  const stamp = await source.stamp();
+  const { size } = source.node;
   if (context.resumeFrom !== undefined) {
     const point = readResumePoint(context.resumeFrom);
     if (point === undefined) throw new Error("Cannot read the checkpoint of this backup");
     await checkResume(images, point);
-    return { todo: point.todo, isTargetBlank: false, stamp: point.stamp };
+    const { todo, layerFrom, stamp } = point;
+    return { todo, layerFrom, isTargetBlank: false, stamp };
   }
-  const todo: readonly (readonly [number, number])[] = source.size === 0 ? [] : [[0, source.size]];
-  if (target.node.size === 0 && target.isResizable) {
-    if (source.size > 0) await target.node.truncate(source.size);
-    return { todo, isTargetBlank: true, stamp };
+  const stamp = await source.node.stamp();
+  const isByLayer = parameters.sync === "top" && source.topExtent !== undefined;
+  const start = isByLayer
+    ? { todo: [], layerFrom: 0, stamp }
+    : { todo: size === 0 ? [] : [[0, size] as const], layerFrom: undefined, stamp };
+  if (target.isOpen) {
+    if (!isByLayer && parameters.sync !== "none") await clearTail(images);
+    return { ...start, isTargetBlank: false };
   }
-  if (parameters.mode === "absolute-paths" && target.isResizable) {
-    await emptyTarget(images, context);
-    return { todo, isTargetBlank: true, stamp };
-  }
-  return { todo, isTargetBlank: false, stamp };
+  const backing = backingOfNew(parameters.sync, source);
+  await makeTarget(images, { size, backing }, context);
+  return { ...start, isTargetBlank: backing === undefined };
 }

@@ -65,8 +65,8 @@ export class FileClaims {
   /**
    * Claims a file that was opened. What the job has claimed already is not claimed again.
    *
-   * @throws {BlockError} EBUSY when another job of this engine writes it, or uses it and it is to be
-   * written. Source: QEMU 7.2 block.c bdrv_op_is_blocked
+   * @throws {BlockError} EBUSY when another job of this engine writes it, or uses it and it is to
+   * be written. Source: QEMU 7.2 block.c bdrv_op_is_blocked
    */
   async take({ identity, name, use }: FileUse): Promise<void> {
     const key = `${use} ${identity}`;

@@ -1,11 +1,20 @@
 /** What the tests of the backup share: images in a folder, and a job over faulty nodes. */
 
 import { backup, backupDriver, type BackupParameters } from "../../../engine/drivers/backup.ts";
-import { FILE_OPENER, type ImageOpener } from "../../../engine/drivers/backup/images.ts";
 import type { DriverJob, JsonObject } from "../../../engine/drivers/driver.ts";
+import { FileNode } from "../../../engine/block/file_node.ts";
 import type { BlockNode } from "../../../engine/block/node.ts";
+import type { ImageFile, OpenImageFile } from "../../../engine/drivers/images/files.ts";
 import type { FakeContext } from "../../support/fake_context.ts";
 import { ImageFolder, sameBytes } from "../../support/images.ts";
+
+/** A file under a wrapping, which knows nothing of being made and removed. */
+function wrapped(file: FileNode, wrap: ((node: BlockNode) => BlockNode) | undefined): ImageFile {
+  if (wrap === undefined) return file;
+  const { isCreated, isDevice } = file;
+  const removeCreated = () => file.removeCreated();
+  return Object.assign(wrap(file), { isCreated, isDevice, removeCreated });
+}
 
 /** What stands between the driver and its files. */
 export interface Wrapping {
@@ -19,25 +28,27 @@ export interface Wrapping {
 export class BackupBed {
   readonly folder = new ImageFolder();
 
-  /** Checked parameters. */
+  /** Checked parameters. The format is given, so that no read but those of the copy is counted. */
   parameters(extra: JsonObject = {}): BackupParameters {
-    return backup.parameters({ source: "source.raw", target: "target.raw", ...extra });
+    const formats = { "source-format": "raw", format: "raw" };
+    return backup.parameters({
+      source: "source.raw",
+      target: "target.raw",
+      ...formats,
+      ...extra,
+    });
   }
 
   /** Opens a job. */
   async open(extra: JsonObject = {}, wrapping: Wrapping = {}, isRecovery = false) {
-    const opener: ImageOpener = {
-      async openSource(path, folder) {
-        const node = await FILE_OPENER.openSource(path, folder);
-        return wrapping.source?.(node) ?? node;
-      },
-      async openTarget(path, folder, mayCreate) {
-        const target = await FILE_OPENER.openTarget(path, folder, mayCreate);
-        return { ...target, node: wrapping.target?.(target.node) ?? target.node };
-      },
+    const parameters = this.parameters(extra);
+    const openFile: OpenImageFile = async (path, options) => {
+      const file = await FileNode.open(path, options);
+      if (path === parameters.source) return wrapped(file, wrapping.source);
+      return path === parameters.target ? wrapped(file, wrapping.target) : file;
     };
     const context = { isRecovery, baseFolder: this.folder.path };
-    return await backupDriver(opener).open(this.parameters(extra), context);
+    return await backupDriver(openFile).open(parameters, context);
   }
 
   /** Runs a job to its end and closes it, whatever happens. */

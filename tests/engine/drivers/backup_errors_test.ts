@@ -102,8 +102,8 @@ describe("backup error policies", () => {
     });
     assert(bed.isEqual);
     assertEquals(context.record.errors, [{ operation: "write", action: "stop", code: "EIO" }]);
-    // Four tasks of data, twice.
-    assertEquals(target?.counts.get("write"), 8);
+    // Four tasks of data in two pieces each, twice.
+    assertEquals(target?.counts.get("write"), 16);
     assertEquals(context.progress.current, context.progress.total);
   });
 

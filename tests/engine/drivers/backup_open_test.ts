@@ -136,12 +136,18 @@ describe("backup.parameters()", () => {
     assertEquals<JsonObject>(backup.parameters(given), given);
   });
 
+  it("takes what QEMU nests beside the others", () => {
+    const perf = { "max-workers": 2, "max-chunk": 131_072, "min-cluster-size": 131_072 };
+    const nested = { ...paths, "x-perf": { ...perf, "use-copy-range": true } };
+    assertEquals(backup.parameters(nested), backup.parameters({ ...paths, ...perf }));
+  });
+
   const refused: [JsonObject, string, string][] = [
     [{ target: "b" }, "source", "Parameter 'source' is missing"],
     [{ source: "a" }, "target", "Parameter 'target' is missing"],
     [{ source: 5, target: "b" }, "source", "Invalid parameter type for 'source', expected: string"],
     [{ source: "", target: "b" }, "source", "Parameter 'source' must be the path of a file"],
-    [{ ...paths, sync: "top" }, "sync", "Parameter 'sync' does not accept value 'top'"],
+    [{ ...paths, sync: "most" }, "sync", "Parameter 'sync' does not accept value 'most'"],
     [{ ...paths, mode: "x" }, "mode", "Parameter 'mode' does not accept value 'x'"],
     [
       { ...paths, "on-target-error": "STOP" },
@@ -174,9 +180,43 @@ describe("backup.parameters()", () => {
       "max-chunk must be zero (which means no limit) or positive",
     ],
     [
-      { ...paths, "max-chunk": 65_535 },
-      "max-chunk",
-      "Required max-chunk (65535) is less than backup cluster size (65536)",
+      { ...paths, sync: "bitmap" },
+      "bitmap",
+      "must provide a valid bitmap name for 'bitmap' sync mode",
+    ],
+    [
+      { ...paths, sync: "incremental" },
+      "bitmap",
+      "must provide a valid bitmap name for 'incremental' sync mode",
+    ],
+    [
+      { ...paths, sync: "incremental", bitmap: "b0", "bitmap-mode": "always" },
+      "bitmap-mode",
+      "Bitmap sync mode must be 'on-success' when using sync mode 'incremental'",
+    ],
+    [{ ...paths, bitmap: "b0" }, "bitmap", "Bitmap 'b0' could not be found"],
+    [
+      { ...paths, "bitmap-mode": "never" },
+      "bitmap-mode",
+      "Cannot specify bitmap sync mode without a bitmap",
+    ],
+    [
+      { ...paths, compress: true },
+      "compress",
+      "Compression is not supported for this drive ",
+    ],
+    [{ ...paths, format: "vmdk" }, "format", "Unknown file format 'vmdk'"],
+    [
+      { ...paths, "min-cluster-size": 65_537 },
+      "min-cluster-size",
+      "min-cluster-size needs to be a power of 2",
+    ],
+    [{ ...paths, "x-perf": 3 }, "x-perf", "Invalid parameter type for 'x-perf', expected: object"],
+    [{ ...paths, "x-perf": { speed: 1 } }, "speed", "Parameter 'speed' is unexpected"],
+    [
+      { ...paths, "on-cbw-error": "x" },
+      "on-cbw-error",
+      "Parameter 'on-cbw-error' does not accept value 'x'",
     ],
     [{ ...paths, colour: "red" }, "colour", "Parameter 'colour' is unexpected"],
   ];

@@ -135,10 +135,12 @@ describe("backup after a stop of its process", () => {
     });
   }
 
-  it("cannot be opened when its source is gone or the target has another size", async () => {
-    await stopHalfWay();
+  it("cannot be opened when its source is gone, nor when its target has another size", async () => {
+    const size = 10 * MIB + 1;
+    bed.folder.write("target.raw", noise(size));
+    await stopHalfWay({ mode: "existing" });
     fs.truncateSync(bed.folder.file("target.raw"), 5);
-    const error = await assertRejects(() => bed.open({}, {}, true), Error);
+    const error = await assertRejects(() => bed.open({ mode: "existing" }, {}, true), Error);
     assertEquals(error.message, "Source and target image have different sizes");
     fs.unlinkSync(bed.folder.file("source.raw"));
     await assertRejects(() => bed.open({}, {}, true), Error, "it does not exist");

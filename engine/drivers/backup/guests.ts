@@ -1,0 +1,129 @@
+/**
+ * Those who write the source beside the job: they must not change the moment that is copied.
+ *
+ * ```text
+ * writers --> edge --> WriteNotice --> CopyBeforeWrite --> source
+ *                       first write                old bytes --> target
+ *                       since a checkpoint
+ *                       is recorded
+ * ```
+ *
+ * Used by `job.ts`. Source: QEMU 7.2 block/backup.c backup_job_create, block/copy-before-write.c.
+ */
+
+import type { BlockCopy } from "../../block/block_copy.ts";
+import type { Edge } from "../../block/edge.ts";
+import {
+  CopyBeforeWrite,
+  type CopyBeforeWriteOptions,
+} from "../../block/filters/copy_before_write.ts";
+import { FilterNode } from "../../block/filters/filter_node.ts";
+import type { BlockNode } from "../../block/node.ts";
+
+/** Records durably that the source was written since the last checkpoint. */
+export type RecordWritten = () => Promise<void>;
+
+/** Lets no write through before it is on record that there was one since the last checkpoint. */
+export class WriteNotice extends FilterNode {
+  readonly #record: RecordWritten;
+  #recording: Promise<void> | undefined;
+  #writeCount = 0;
+
+  /**
+   * @param child what is written
+   * @param record called for the first write, and for the first one after each `forget`
+   */
+  constructor(child: BlockNode, record: RecordWritten) {
+    super(child);
+    this.#record = record;
+  }
+
+  /** Writes that came so far. */
+  get writeCount(): number {
+    return this.#writeCount;
+  }
+
+  /** A checkpoint is about to be taken: the next write is recorded again. */
+  forget(): void {
+    this.#recording = undefined;
+  }
+
+  /** {@inheritDoc BlockNode.write} */
+  override async write(offset: number, bytes: Uint8Array): Promise<void> {
+    await this.#notice();
+    await super.write(offset, bytes);
+  }
+
+  /** {@inheritDoc BlockNode.zero} */
+  override async zero(offset: number, length: number): Promise<void> {
+    await this.#notice();
+    await super.zero(offset, length);
+  }
+
+  /** {@inheritDoc BlockNode.discard} */
+  override async discard(offset: number, length: number): Promise<void> {
+    await this.#notice();
+    await super.discard(offset, length);
+  }
+
+  /** {@inheritDoc BlockNode.truncate} */
+  override async truncate(size: number): Promise<void> {
+    await this.#notice();
+    await super.truncate(size);
+  }
+
+  async #notice(): Promise<void> {
+    this.#writeCount++;
+    this.#recording ??= this.#record();
+    await this.#recording;
+  }
+}
+
+/** What stands between the writers and the source while a backup runs. */
+export class GuestFilter {
+  readonly #edge: Edge;
+  readonly #notice: WriteNotice;
+  #removing: Promise<void> | undefined;
+
+  private constructor(edge: Edge, notice: WriteNotice) {
+    this.#edge = edge;
+    this.#notice = notice;
+  }
+
+  /** Puts it in at a moment when nothing is written: that is the moment that is copied. */
+  static async insert(
+    edge: Edge,
+    makeCopy: (source: BlockNode) => BlockCopy,
+    options: Omit<CopyBeforeWriteOptions, "copy"> & { readonly record: RecordWritten },
+  ): Promise<{ readonly filter: GuestFilter; readonly copy: BlockCopy }> {
+    const { record, ...own } = options;
+    return await edge.drained((drained) => {
+      const copy = makeCopy(drained.child);
+      const forestaller = new CopyBeforeWrite(drained.child, { ...own, copy });
+      const notice = new WriteNotice(forestaller, record);
+      drained.replace(notice);
+      return { filter: new GuestFilter(edge, notice), copy };
+    });
+  }
+
+  /** Writes that came so far. */
+  get writeCount(): number {
+    return this.#notice.writeCount;
+  }
+
+  /** A checkpoint is about to be taken: the next write is recorded again. */
+  forget(): void {
+    this.#notice.forget();
+  }
+
+  /** Takes it out again, once the writes that came before are through. Safe to call twice. */
+  async remove(): Promise<void> {
+    this.#removing ??= this.#edge.drained((drained) => {
+      // Whoever put another filter above this one has to take it out first.
+      if (drained.child !== this.#notice) return;
+      const forestaller = this.#notice.child as CopyBeforeWrite;
+      drained.replace(forestaller.child);
+    });
+    await this.#removing;
+  }
+}
