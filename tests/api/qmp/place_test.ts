@@ -1,0 +1,108 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { connect, createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { listenUnix } from "../../../api/qmp/place.ts";
+import { JoblogError } from "../../../api/service.ts";
+import { spawnRuntime } from "../../support/spawn_runtime.ts";
+import { QmpClient, QmpToy } from "./qmp_toy.ts";
+import { fileURLToPath } from "node:url";
+
+let folder: string;
+let path: string;
+const servers: Server[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "joblog-place-"));
+  path = join(folder, "qmp.sock");
+});
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function server(): Server {
+  const made = createServer((socket) => void socket.end("here\n"));
+  servers.push(made);
+  return made;
+}
+
+function greetingOf(socketPath: string): Promise<string> {
+  return new Promise((done, fail) => {
+    const socket = connect(socketPath);
+    socket.once("data", (text) => {
+      socket.destroy();
+      done(String(text));
+    });
+    socket.once("error", fail);
+  });
+}
+
+describe("listenUnix()", () => {
+  it("makes a socket that only its owner can reach, and removes it", async () => {
+    const place = await listenUnix(server(), path);
+    assertEquals(statSync(path).mode & 0o777, 0o600);
+    assertEquals(await greetingOf(path), "here\n");
+    await place.remove();
+    assertEquals(existsSync(path), false);
+  });
+
+  it("refuses a socket that somebody listens on, and leaves it alone", async () => {
+    await listenUnix(server(), path);
+    const error = await assertRejects(() => listenUnix(server(), path), JoblogError);
+    assertEquals([error.code, error.subject], ["socketUnusable", path]);
+    assertEquals(await greetingOf(path), "here\n");
+  });
+
+  it("refuses what is no socket, and leaves it alone", async () => {
+    writeFileSync(path, "precious");
+    await assertRejects(() => listenUnix(server(), path), JoblogError);
+    assertEquals(statSync(path).size, 8);
+  });
+
+  it("replaces a socket that a killed server left", async () => {
+    const script = fileURLToPath(new URL("./socket_holder.ts", import.meta.url));
+    const holder = spawnRuntime(script, [path]);
+    assertEquals(await holder.line(), "listening");
+    await holder.kill();
+    assertEquals(existsSync(path), true);
+    await listenUnix(server(), path);
+    assertEquals(await greetingOf(path), "here\n");
+  });
+
+  it("does not remove a socket that is another server's by now", async () => {
+    const place = await listenUnix(server(), path);
+    rmSync(path);
+    await listenUnix(server(), path);
+    await place.remove();
+    assertEquals(await greetingOf(path), "here\n");
+  });
+
+  it("takes a path of 107 bytes, and says what is wrong with a longer one", async () => {
+    const longest = join(folder, "s".repeat(107 - folder.length - 1));
+    await listenUnix(server(), longest);
+    assertEquals(statSync(longest).mode & 0o777, 0o600);
+    const error = await assertRejects(() => listenUnix(server(), `${longest}s`), JoblogError);
+    assertEquals(error.code, "socketUnusable");
+  });
+});
+
+describe("serveQmp() over TCP", () => {
+  it("names the peer's address as the actor", async () => {
+    const toy = await QmpToy.open({ tcp: { host: "127.0.0.1", port: 0 } });
+    const port = Number(toy.server.addresses[1]!.split(":")[1]);
+    const client = new QmpClient(connect(port, "127.0.0.1"));
+    await client.until(() => client.lines.length === 1);
+    await client.run("qmp_capabilities");
+    await client.run("job-pause", { id: "nobody" });
+    const actors = [];
+    for await (const event of toy.joblog.reader.readAll({ types: ["VerbRefused"] })) {
+      actors.push(event.metadata.actor);
+    }
+    assertEquals(actors, [`qmp:127.0.0.1:${client.socket.localPort}`]);
+    client.socket.destroy();
+    await toy.close();
+  });
+});

@@ -1,0 +1,7 @@
+/** Listens on a unix socket until it is killed. */
+import process from "node:process";
+import { createServer } from "node:net";
+import { listenUnix } from "../../../api/qmp/place.ts";
+
+await listenUnix(createServer(), process.argv[2]!);
+console.log("listening");

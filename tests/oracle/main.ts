@@ -1,0 +1,44 @@
+/**
+ * Plays all recorded scenarios and prints how many pass on this runtime.
+ *
+ *     main.ts [--order stream] [--jobs N] [--details] [SCENARIO ...]
+ *
+ * Exits with 1 if a scenario differs that is in no row of the table of deviations. Without the
+ * recordings it says so and exits with 0.
+ */
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { DEVIATIONS } from "../../api/qmp/mod.ts";
+import { HAS_ORACLE, NO_ORACLE, type Order, play } from "./player.ts";
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      order: { type: "string", default: "events" },
+      jobs: { type: "string", default: "2" },
+      details: { type: "boolean", default: false },
+    },
+  });
+  const runtime = "deno" in process.versions ? "deno" : "bun";
+  if (!HAS_ORACLE) {
+    console.log(`${runtime}: no scenario was played: ${NO_ORACLE}`);
+    return 0;
+  }
+  const played = await play(positionals, values.order as Order, Number(values.jobs));
+  const decided = new Set(DEVIATIONS.flatMap(({ scenarios }) => scenarios));
+  const different = played.filter(({ ok }) => !ok);
+  const unexplained = different.filter(({ name }) => !decided.has(name));
+  for (const { name, detail } of unexplained) {
+    console.log(`differs: ${name}`);
+    if (values.details) console.log(detail.join("\n"));
+  }
+  for (const { name, ok } of played) {
+    if (ok && decided.has(name)) console.log(`passes although it is in a deviation: ${name}`);
+  }
+  const passed = played.length - different.length;
+  console.log(`${runtime}: ${passed} of ${played.length} scenarios pass (order: ${values.order})`);
+  return unexplained.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) process.exit(await main());
