@@ -24,6 +24,7 @@
 import type { JsonObject, JsonValue } from "../../events/log/event.ts";
 import type { ErrorAction, ErrorPolicy, IoOperation } from "../../events/job/error_policy.ts";
 import type { JobState } from "../../events/job/state.ts";
+import type { JobNodes, RecordChanges } from "./nodes.ts";
 
 export type { JsonObject, JsonValue } from "../../events/log/event.ts";
 
@@ -95,9 +96,10 @@ export interface ClosingContext {
   readonly job: JobState;
   /**
    * Announces an act durably, does it, and confirms it. After a crash between the two, the same
-   * call is made again: `perform` must look at the subject and finish or skip.
+   * call is made again: `perform` must look at the subject and finish or skip. A `perform` that
+   * changes the graph of nodes records that with `confirm`, in one append with the confirmation.
    */
-  act(act: IrreversibleAct, perform: () => Promise<void>): Promise<void>;
+  act(act: IrreversibleAct, perform: (confirm: RecordChanges) => Promise<void>): Promise<void>;
 }
 
 /** What `run` gets: everything it may ask of the engine. Not for use after `run` has ended. */
@@ -167,6 +169,8 @@ export interface OpenContext {
    * @returns gives it back, and is safe to call twice; undefined when another job has claimed it
    */
   claim?(subject: string, use: Use): Promise<(() => void) | undefined>;
+  /** The graph of open nodes, as this job deals with it. Absent = there is none. */
+  readonly nodes?: JobNodes;
 }
 
 /** One job's life in its driver's hands. Callbacks of one job never overlap but where said. */

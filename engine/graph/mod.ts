@@ -33,11 +33,14 @@
  *
  * @module
  */
+export type { Edge } from "../block/edge.ts";
 export type { GraphChange, Recorder } from "./changes.ts";
 export { Graph, type GraphOptions } from "./graph.ts";
 export { GraphView, type Hold, isFilter, type Operation, type Use } from "./graph_view.ts";
 export type { FileOpener } from "./node_files.ts";
 export type { FilterRequest } from "./filter_request.ts";
+export { type BitmapInfo, type NodeInfo, nodeInfos } from "./node_info.ts";
+export type { BitmapRequest, BitmapVerb } from "./bitmap_verbs.ts";
 export { NodeSession, type PathOptions, type SessionOwner } from "./node_session.ts";
 export {
   graphError,

@@ -12,6 +12,7 @@
  */
 import type { NodeState } from "../../events/job/graph_state.ts";
 import type { JsonObject } from "../../events/log/event.ts";
+import type { DirtyBitmap } from "../block/dirty_bitmap.ts";
 import type { Edge } from "../block/edge.ts";
 import type { GraphChange, Recorder } from "./changes.ts";
 import { definitionOf } from "./definition.ts";
@@ -59,6 +60,21 @@ export class NodeSession {
   /** The graph as decisions see it now: nodes, parents, chains, blockers. */
   get view(): GraphView {
     return this.#graph.view;
+  }
+
+  /** True if no other node leads to it. */
+  isRoot(name: string): boolean {
+    return this.view.isRoot(name);
+  }
+
+  /** The backing chain of a node, itself first, filters included. */
+  chain(name: string): readonly NodeState[] {
+    return this.view.chain(name);
+  }
+
+  /** The bits of a bitmap; undefined = there is none, or they are lost. */
+  bitmap(node: string, bitmap: string): DirtyBitmap | undefined {
+    return this.#graph.bits({ node, bitmap });
   }
 
   /**

@@ -6,34 +6,33 @@
  */
 import { JoblogError } from "../../events/log/errors.ts";
 
-/** Codes of refusals of the graph. A code never changes its meaning. */
-export type GraphRefusalCode =
-  /** No node, or no bitmap's node, has this name. */
-  | "unknownNode"
-  /** The name is taken. */
-  | "duplicateNode"
-  /** The name is not well-formed. */
-  | "invalidNodeName"
-  /** Something leads to the node still, or it is not the user's to delete. */
-  | "nodeInUse"
-  /** Somebody who holds the node forbids the operation. */
-  | "nodeBusy"
-  /** The node was lost at the last opening of the log. */
-  | "nodeMissing"
-  /** The node may not be written. */
-  | "nodeReadOnly"
-  /** The node has a parent, and the operation is for roots only. */
-  | "notRootNode"
-  /** Two users of a node do not go together. */
-  | "permissionConflict"
-  /** The node cannot be opened anew in this way. */
-  | "nodeNotReopened"
-  /** No bitmap of the node has this name. */
-  | "unknownBitmap"
-  /** The name is taken on this node. */
-  | "duplicateBitmap"
-  /** A job uses the bitmap, or its bits are lost. */
-  | "bitmapUnusable";
+/**
+ * Codes of refusals of the graph. A code never changes its meaning.
+ *
+ * `nodeInUse`: something leads to the node still, or it is not the user's to delete. `nodeBusy`:
+ * somebody who holds the node forbids the operation. `nodeMissing`: the node was lost at the last
+ * opening of the log. `notRootNode`: it has a parent, and the operation is for roots only.
+ * `permissionConflict`: two users of a node do not go together. `nodeNotReopened`: it cannot be
+ * opened anew in this way. `bitmapUnusable`: a job uses the bitmap, or its bits are lost.
+ */
+export const GRAPH_REFUSALS = [
+  "unknownNode",
+  "duplicateNode",
+  "invalidNodeName",
+  "nodeInUse",
+  "nodeBusy",
+  "nodeMissing",
+  "nodeReadOnly",
+  "notRootNode",
+  "permissionConflict",
+  "nodeNotReopened",
+  "unknownBitmap",
+  "duplicateBitmap",
+  "bitmapUnusable",
+] as const;
+
+/** One of {@linkcode GRAPH_REFUSALS}. */
+export type GraphRefusalCode = typeof GRAPH_REFUSALS[number];
 
 /** A typed "no": an answer, not an exception. */
 export interface GraphRefusal {
@@ -53,9 +52,11 @@ export function graphError(refusal: GraphRefusal, subject?: string, cause?: unkn
   return new JoblogError(refusal.code, refusal.text, { ...about, cause });
 }
 
+const CODES: ReadonlySet<string> = new Set([...GRAPH_REFUSALS, "invalidParameter", "openFailed"]);
+
 /** The refusal in an error that was thrown by this room; undefined for any other error. */
 export function graphRefusalOf(error: unknown): GraphRefusal | undefined {
-  if (!(error instanceof JoblogError)) return undefined;
+  if (!(error instanceof JoblogError) || !CODES.has(error.code)) return undefined;
   return { code: error.code as GraphRefusal["code"], text: error.message };
 }
 

@@ -32,6 +32,7 @@ export async function closeEngine(engine: Engine, mode: CloseMode): Promise<void
       for (const live of entry.live) engine.closeDriver(live);
     }
     await engine.untilIdle();
+    await engine.nodes.close();
     try {
       if (isEnded && engine.failure === undefined) await endLog(engine, mode);
     } finally {

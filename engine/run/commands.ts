@@ -62,7 +62,7 @@ export class Commands {
     const { ledger } = this.#engine;
     const runOf = () => target.runId ?? ledger.runOf(record.subject);
     const entryOf = () => ledger.entryOfRun(runOf() ?? "");
-    return await this.#once(
+    return await this.once(
       record,
       context,
       (head) =>
@@ -145,11 +145,11 @@ export class Commands {
       arguments: argumentsOf(requests, options),
     };
     const run = (head: CommandHead) => this.#creation.create(requests, options, record, head);
-    return await this.#once(record, context, run, createdBy);
+    return await this.once(record, context, run, createdBy);
   }
 
-  /** Runs a command once per idempotency key; without a key, always. */
-  async #once<T>(
+  /** @internal Runs a command once per idempotency key; without a key, always. */
+  async once<T>(
     record: CommandRecord,
     context: CommandContext,
     run: (head: CommandHead) => Promise<T>,

@@ -87,7 +87,11 @@ export class Creation {
       autoDismiss: request.autoDismiss !== false,
     };
     try {
-      const job = await this.#engine.drivers.open(request.type, request.parameters ?? {});
+      const job = await this.#engine.drivers.open(
+        request.type,
+        request.parameters ?? {},
+        plan.runId,
+      );
       opened.push(job);
       const { parameters, callbacks, isResumable } = job;
       return { ...plan, parameters, callbacks, isResumable };

@@ -9,6 +9,7 @@ import {
   type JobState,
 } from "../../events/job/mod.ts";
 import type { Driver, DriverJob, OpenContext, Use } from "../drivers/driver.ts";
+import type { NodeSession, SessionOwner } from "../graph/mod.ts";
 import { Claims } from "./claims.ts";
 import type { LiveDriver } from "./entry.ts";
 
@@ -39,10 +40,17 @@ export class Drivers {
   readonly #place: DriverPlace;
   readonly #claims = new Claims();
   readonly #closings = new Set<Promise<void>>();
+  readonly #openSession: (owner: SessionOwner) => NodeSession;
+  /** Sessions of the drivers that asked for one. */
+  readonly #sessions = new WeakMap<DriverJob, NodeSession>();
 
-  /** @param place kinds of jobs and the base folder */
-  constructor(place: DriverPlace) {
+  /**
+   * @param place kinds of jobs and the base folder
+   * @param openSession makes a job's way into the graph of nodes
+   */
+  constructor(place: DriverPlace, openSession: (owner: SessionOwner) => NodeSession) {
     this.#place = place;
+    this.#openSession = openSession;
   }
 
   /**
@@ -52,17 +60,37 @@ export class Drivers {
    * @throws {JoblogError} code "invalidParameter" when the driver refuses the parameters
    * @throws whatever the driver's `open` rejects with
    */
-  async open(type: string, input: JsonObject): Promise<OpenedJob> {
+  async open(type: string, input: JsonObject, runId: string): Promise<OpenedJob> {
     const driver = this.#place.drivers.get(type);
     const parameters = driver.parameters(input);
-    const opened = await driver.open(parameters, this.#context(false));
+    const opened = await this.#open(driver, parameters, { runId, type }, false);
     const callbacks = CALLBACKS.filter((name) => opened[name] !== undefined);
     return { parameters, driver: opened, callbacks, isResumable: driver.isResumable === true };
   }
 
   /** Opens the driver of a job that an earlier process left. */
   async reopen(job: JobState): Promise<DriverJob> {
-    return await this.#place.drivers.get(job.type).open(job.parameters, this.#context(true));
+    const driver = this.#place.drivers.get(job.type);
+    return await this.#open(driver, job.parameters, job, true);
+  }
+
+  /** A session that the driver asked for ends with the driver, or with its failure to open. */
+  async #open(
+    driver: Driver,
+    parameters: JsonObject,
+    { runId, type }: SessionOwner,
+    isRecovery: boolean,
+  ): Promise<DriverJob> {
+    let session: NodeSession | undefined;
+    const lend = () => session ??= this.#openSession({ runId, type });
+    try {
+      const opened = await driver.open(parameters, this.#context(isRecovery, lend));
+      if (session !== undefined) this.#sessions.set(opened, session);
+      return opened;
+    } catch (error) {
+      await (session as NodeSession | undefined)?.release();
+      throw error;
+    }
   }
 
   /** Opens a job's driver unless it is open. */
@@ -75,8 +103,9 @@ export class Drivers {
   async close(live: { driver: DriverJob | undefined }): Promise<void> {
     const { driver } = live;
     live.driver = undefined;
-    if (driver?.close === undefined) return;
-    const closing = Promise.resolve(driver.close());
+    const session = driver && this.#sessions.get(driver);
+    if (driver === undefined || driver.close === undefined && session === undefined) return;
+    const closing = closeBoth(driver, session);
     this.#closings.add(closing);
     try {
       await closing;
@@ -98,8 +127,24 @@ export class Drivers {
     return this.#claims.claim(subject, use);
   }
 
-  #context(isRecovery: boolean): OpenContext {
+  #context(isRecovery: boolean, lend: () => NodeSession): OpenContext {
     const { baseFolder } = this.#place;
-    return { isRecovery, baseFolder, claim: (subject, use) => this.#claim(subject, use) };
+    return {
+      isRecovery,
+      baseFolder,
+      claim: (subject, use) => this.#claim(subject, use),
+      get nodes() {
+        return lend();
+      },
+    };
+  }
+}
+
+/** What a driver has taken is given back after its last call, whatever came of that. */
+async function closeBoth(driver: DriverJob, session: NodeSession | undefined): Promise<void> {
+  try {
+    await driver.close?.();
+  } finally {
+    await session?.release();
   }
 }

@@ -33,6 +33,7 @@ import { ClosingWork } from "./closing_work.ts";
 import { Drivers } from "./drivers.ts";
 import type { EngineOptions } from "./engine_options.ts";
 import type { LiveDriver, TxnEntry } from "./entry.ts";
+import { GraphHost } from "./graph_host.ts";
 import type { RunnerHost } from "./host.ts";
 import { jobHost } from "./job_host.ts";
 import { BY_ENGINE, Ledger } from "./ledger.ts";
@@ -55,6 +56,8 @@ export class Engine {
   readonly snapshots: Snapshots;
   /** Opened drivers. */
   readonly drivers: Drivers;
+  /** Open nodes of images. */
+  readonly nodes: GraphHost;
   readonly #closing: ClosingWork;
   readonly #space: LogSpace;
   /** Everybody who waits. */
@@ -70,7 +73,8 @@ export class Engine {
       this.#onDurable(entry, event, before, after);
     });
     this.snapshots = new Snapshots(options.store, this.ledger);
-    this.drivers = new Drivers(options);
+    this.nodes = new GraphHost(this);
+    this.drivers = new Drivers(options, (owner) => this.nodes.session(owner));
     this.#closing = new ClosingWork(this.drivers, this);
     options.store.onFailure((error) => this.#fail(error));
     this.#space = new LogSpace(this);

@@ -1,21 +1,32 @@
 /**
  * The engine as the live half of one job sees it.
  */
-import type { FaultedCallback, JobEventData, JobState } from "../../events/job/mod.ts";
+import {
+  type FaultedCallback,
+  type JobEventData,
+  type JobState,
+  jobStream,
+} from "../../events/job/mod.ts";
 import type { EventStore } from "../../events/log/store.ts";
 import type { JsonValue } from "../../events/log/event.ts";
 import type { DriverStep, IrreversibleAct } from "../drivers/driver.ts";
+import type { NodeChange } from "../drivers/nodes.ts";
+import type { DecidedEvent } from "../core/draft.ts";
 import type { TxnEntry } from "./entry.ts";
 import type { RunnerHost } from "./host.ts";
 import type { Signal } from "../core/signals.ts";
 
 type Work = "StepTaken" | "ProgressTotalChanged";
-type Fact = "CheckpointTaken" | "ActAnnounced" | "ActConfirmed";
+type Fact = "CheckpointTaken" | "SourceWritten" | "ActAnnounced" | "ActConfirmed";
 
 /** What is asked of the engine. */
 export interface JobHostEngine {
   /** Its log, for reading what state does not keep. */
   readonly options: { readonly store: EventStore };
+  /** Appends an event and changes of the graph together. */
+  readonly nodes: {
+    writeWith(event: DecidedEvent, changes: readonly NodeChange[]): Promise<void>;
+  };
   /** Decides a signal. */
   signal(entry: TxnEntry, runId: string, signal: Signal): Promise<void>;
   /** Appends one event of a job's work. */
@@ -63,11 +74,20 @@ class JobHost implements RunnerHost {
     return this.#engine.write(this.#runId, "CheckpointTaken", { resumeFrom });
   }
 
+  writeSourceWritten(): Promise<void> {
+    return this.#engine.write(this.#runId, "SourceWritten", {});
+  }
+
   writeAct(
     type: "ActAnnounced" | "ActConfirmed",
     { kind, subject, before, after }: IrreversibleAct,
+    changes: readonly NodeChange[] = [],
   ): Promise<void> {
     const data = type === "ActAnnounced" ? { kind, subject, before, after } : { kind, subject };
+    if (changes.length > 0) {
+      const event = { stream: jobStream(this.#runId), type, data };
+      return this.#engine.nodes.writeWith(event as DecidedEvent, changes);
+    }
     return this.#engine.write(this.#runId, type, data as JobEventData["ActAnnounced"]);
   }
 

@@ -20,6 +20,7 @@ import type {
 import { Engine } from "./engine.ts";
 import type { EngineOptions } from "./engine_options.ts";
 import { Job } from "./job.ts";
+import { Nodes } from "./nodes.ts";
 import { recover } from "./recovery.ts";
 
 /** What an engine is opened with. */
@@ -40,12 +41,15 @@ export interface Transaction {
 export class Joblog {
   readonly #engine: Engine;
   readonly #commands: Commands;
+  /** Open nodes of disk images, their bitmaps, and the ways in for guests. */
+  readonly nodes: Nodes;
   readonly #objects = new Map<string, Job>();
   #closed: Promise<void> | undefined;
 
   private constructor(engine: Engine, actor: string) {
     this.#engine = engine;
     this.#commands = new Commands(engine, actor);
+    this.nodes = new Nodes(engine, this.#commands);
   }
 
   /**

@@ -48,5 +48,7 @@ export type {
 export type { DriverLookup, EngineOptions } from "./engine_options.ts";
 export { Job } from "./job.ts";
 export { Joblog, type JoblogOptions, type Transaction } from "./joblog.ts";
+export { type MergeSource, Nodes } from "./nodes.ts";
+export { readGraph } from "./graph_host.ts";
 export type { Ports, ProcessIdentity, Timer } from "./ports.ts";
 export { processIdentity, systemPorts, VERSION } from "./system_ports.ts";

@@ -49,15 +49,19 @@ async function letGo(engine: Engine): Promise<void> {
     for (const half of live) engine.closeDriver(half);
   }
   await engine.untilIdle();
+  await engine.nodes.close();
 }
 
 async function takeUpAll(engine: Engine): Promise<void> {
   const { store, identity } = engine.options;
   const directory = await readDirectory(store);
   await engine.ledger.prime(ENGINE_STREAM);
+  await engine.nodes.read();
   for (const txn of directory.txns) engine.ledger.adopt(txn);
   const { version, runtime, pid } = identity;
   await engine.writeEngine("EngineOpened", { version, runtime, pid, isRunning: engine.isRunning });
+  const isNeeded = engine.isRunning || engine.ledger.entries.some(({ head }) => isClosing(head));
+  if (isNeeded) await engine.nodes.rebuild();
   let underWay: Promise<void>[] = [];
   for (const entry of engine.ledger.entries) {
     // Without running jobs, what was decided is still driven to its end: verbs wait for that.

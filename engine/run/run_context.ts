@@ -19,6 +19,7 @@ import type {
   SpeedLimit,
   StepTicket,
 } from "../drivers/driver.ts";
+import type { RecordChanges } from "../drivers/nodes.ts";
 import type { Throttle } from "../core/throttle.ts";
 import type { RunnerHost } from "./host.ts";
 import type { Ports } from "./ports.ts";
@@ -54,13 +55,17 @@ export const CHECKPOINT_NS = 2_000_000_000;
 async function performAct(
   host: RunnerHost,
   act: IrreversibleAct,
-  perform: () => Promise<void>,
+  perform: (confirm: RecordChanges) => Promise<void>,
 ): Promise<void> {
   const open = await host.openAct();
   const isAnnounced = open?.kind === act.kind && open.subject === act.subject;
   if (!isAnnounced) await host.writeAct("ActAnnounced", act);
-  await perform();
-  await host.writeAct("ActConfirmed", act);
+  let isConfirmed = false;
+  await perform(async (changes) => {
+    await host.writeAct("ActConfirmed", act, changes);
+    isConfirmed = true;
+  });
+  if (!isConfirmed) await host.writeAct("ActConfirmed", act);
 }
 
 /** What the closing callbacks get. */
@@ -153,6 +158,11 @@ export class RunContext implements DriverContext {
     return this.#runner.host.writeCheckpoint(resumeFrom);
   }
 
+  async sourceWritten(): Promise<void> {
+    // What is written after the end of `run` changes nothing any more.
+    if (!this.#runner.steps.hasEnded) await this.#runner.host.writeSourceWritten();
+  }
+
   async errorAction(
     policy: ErrorPolicy,
     operation: IoOperation,
@@ -171,7 +181,7 @@ export class RunContext implements DriverContext {
     return this.#runner.host.signal({ kind: "ready" });
   }
 
-  act(act: IrreversibleAct, perform: () => Promise<void>): Promise<void> {
+  act(act: IrreversibleAct, perform: (confirm: RecordChanges) => Promise<void>): Promise<void> {
     if (this.#runner.steps.hasEnded) return hasEnded();
     this.#runner.steps.close();
     return performAct(this.#runner.host, act, perform);

@@ -19,6 +19,7 @@ import {
   type JsonValue,
   type StepTicket,
 } from "../../engine/drivers/driver.ts";
+import type { RecordChanges } from "../../engine/drivers/nodes.ts";
 
 /** What a test may want to know. */
 export interface FakeRecord {
@@ -228,9 +229,12 @@ export class FakeContext implements DriverContext {
     return Promise.resolve(action);
   }
 
-  async act(act: IrreversibleAct, perform: () => Promise<void>): Promise<void> {
+  async act(
+    act: IrreversibleAct,
+    perform: (confirm: RecordChanges) => Promise<void>,
+  ): Promise<void> {
     this.record.acts.push(act);
-    await perform();
+    await perform(() => Promise.resolve());
   }
 
   ready(): Promise<void> {

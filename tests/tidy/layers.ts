@@ -61,10 +61,15 @@ export const LAYERS: readonly Layer[] = [
   },
   { folder: "engine/graph", own: ["engine/block", ERRORS], types: ["events/log", "events/job"] },
   { folder: "engine/drivers", own: ["engine/block", ERRORS], types: ["events/job"] },
-  // The contract speaks of a step's data, which is the log's JSON.
+  // The contract speaks of a step's data and a node's options, which are the log's JSON.
+  {
+    folder: "engine/drivers/nodes.ts",
+    own: ["engine/block"],
+    types: ["events/job", "events/log"],
+  },
   {
     folder: "engine/drivers/driver.ts",
-    own: ["engine/block"],
+    own: ["engine/block", "engine/drivers/nodes.ts"],
     types: ["events/job", "events/log"],
   },
   {
@@ -73,6 +78,7 @@ export const LAYERS: readonly Layer[] = [
       "engine/core",
       "engine/graph",
       "engine/drivers/driver.ts",
+      "engine/drivers/nodes.ts",
       "events/log",
       "events/job",
       "events/replay",
