@@ -96,6 +96,11 @@ export interface JobEventData extends GraphEventData {
   ProgressTotalChanged: { readonly total: number };
   /** The target is durable up to here; `resumeFrom` is what a later run needs. */
   CheckpointTaken: { readonly resumeFrom: JsonValue };
+  /**
+   * Somebody beside the job is about to write what it reads, for the first time since its last
+   * checkpoint: appended by a driver that copies one moment, durable before that write goes on.
+   */
+  SourceWritten: Record<string, never>;
   /** An act that cannot be taken back is about to be done. */
   ActAnnounced: {
     readonly kind: string;
@@ -218,6 +223,7 @@ export const EVENT_SCHEMAS: { readonly [T in JobEventType]: number } = {
   StepTaken: 1,
   ProgressTotalChanged: 1,
   CheckpointTaken: 1,
+  SourceWritten: 1,
   ActAnnounced: 1,
   ActConfirmed: 1,
   RunReturned: 1,

@@ -123,6 +123,10 @@ const HANDLERS: { readonly [T in JobEventType]?: Handler<T> } = {
     };
     explain(job, "checkpoint", event);
   },
+  SourceWritten(job, _data, event) {
+    if (job.checkpoint === null) return;
+    job.checkpoint = { ...job.checkpoint, writtenAt: event.position };
+  },
   ActAnnounced(job, _data, event) {
     job.openAct = event.position;
   },

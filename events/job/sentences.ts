@@ -120,6 +120,8 @@ function workClause(event: JobEvent, { it, its }: Words): string | undefined {
       return `${its("total")} became ${event.data.total}`;
     case "CheckpointTaken":
       return `${its("target")} became durable up to a checkpoint`;
+    case "SourceWritten":
+      return `${its("source")} was about to be written by somebody else`;
     case "ActAnnounced":
       return `${event.data.kind} of "${event.data.subject}" was announced`;
     case "ActConfirmed":

@@ -44,6 +44,8 @@ export type Checkpoint = {
   readonly resumeFrom: JsonValue;
   /** Progress at that moment. */
   readonly current: number;
+  /** Where it was recorded that others have written the source since; absent = nobody has. */
+  readonly writtenAt?: number;
 };
 
 /** Everything that is true of one job. */

@@ -58,6 +58,7 @@ const NOTE_KINDS: { readonly [T in JobEvent["type"]]?: NoteKind } = {
   IoErrorHandled: "ioError",
   IoStatusChanged: "ioStatus",
   CheckpointTaken: "checkpoint",
+  SourceWritten: "checkpoint",
   RunReturned: "result",
   PrepareReturned: "result",
   DriverFaulted: "fault",

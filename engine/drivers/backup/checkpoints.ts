@@ -91,11 +91,6 @@ export class Checkpoints {
     return true;
   }
 
-  /** Takes a checkpoint of what is known to be flushed: before anything was written. */
-  async takeFirst(): Promise<void> {
-    if (!this.#parts.context.isCancelled) await this.#record(this.#moment().left);
-  }
-
   /** Flushes the target; false after a failure, which becomes that of the pass, and at a cancel. */
   async flush(): Promise<boolean> {
     const { plan, tasks } = this.#parts;

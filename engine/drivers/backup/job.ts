@@ -29,6 +29,7 @@ import { skipUnallocated } from "./layer_scan.ts";
 import type { BackupImages } from "./opening.ts";
 import { type BackupParameters, clusterOf, workerCount } from "./parameters.ts";
 import { checkSize, type Preparation, prepareTarget } from "./preparation.ts";
+import { firstPoint } from "./resume_point.ts";
 import { type CopyFailure, type CopyPlan, CopyTasks } from "./tasks.ts";
 
 /** Pause before a new pass when an ignored error came back without any progress between. */
@@ -65,12 +66,14 @@ export class BackupJob implements DriverJob {
   async run(context: DriverContext): Promise<void> {
     this.#hasRun = true;
     const start = await prepareTarget(this.#images, this.#parameters, context);
+    // From here on a later process can tell whether the source is still what it was.
+    if (context.resumeFrom === undefined && !context.isCancelled) {
+      await context.checkpoint(firstPoint(start, this.#images.source.node.size));
+    }
     const work = await this.#begin(context, start);
     this.#work = work;
-    const { tasks, checkpoints } = work;
+    const { tasks } = work;
     try {
-      // From here on a later process can tell whether the source is still what it was.
-      if (context.resumeFrom === undefined) await checkpoints.takeFirst();
       if (start.layerFrom !== undefined) await this.#scan(work, start.layerFrom);
       if (this.#parameters.sync === "none") return await this.#waitForWriters(work);
       for (let end = await this.#pass(work); end !== "done"; end = await this.#pass(work)) {
@@ -152,7 +155,7 @@ export class BackupJob implements DriverJob {
     const inserted = await GuestFilter.insert(edge, makeCopy, {
       onCbwError: this.#parameters["on-cbw-error"] ?? "break-guest-write",
       onBroken: (error) => this.#brokenBy = { error },
-      record: () => Promise.resolve(context.sourceWritten?.()),
+      record: async () => await context.sourceWritten?.(),
     });
     this.#guests = inserted.filter;
     return inserted.copy;

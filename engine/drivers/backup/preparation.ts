@@ -133,6 +133,9 @@ export async function prepareTarget(
   if (context.resumeFrom !== undefined) {
     const point = readResumePoint(context.resumeFrom);
     if (point === undefined) throw new Error("Cannot read the checkpoint of this backup");
+    if (context.job.checkpoint?.writtenAt !== undefined) {
+      throw lost(images, "its source was written after its last checkpoint");
+    }
     await checkResume(images, point);
     const { todo, layerFrom, stamp } = point;
     return { todo, layerFrom, isTargetBlank: false, stamp };

@@ -31,6 +31,24 @@ export type ResumePoint = {
   readonly stamp?: string;
 };
 
+/** The point before anything was copied. */
+export function firstPoint(
+  start: Pick<ResumePoint, "todo"> & {
+    readonly layerFrom: number | undefined;
+    readonly stamp: string | undefined;
+  },
+  size: number,
+): ResumePoint {
+  const { todo, layerFrom, stamp } = start;
+  return {
+    offset: todo[0]?.[0] ?? layerFrom ?? size,
+    todo,
+    size,
+    ...(layerFrom === undefined ? {} : { layerFrom }),
+    ...(stamp === undefined ? {} : { stamp }),
+  };
+}
+
 /** What a resume point is made of. */
 export interface ResumeFacts {
   /** What is still to be copied, or is in work, or was not flushed yet. */

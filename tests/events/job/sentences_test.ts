@@ -118,6 +118,7 @@ const CLAUSES: readonly (readonly [string, string])[] = [
   [clause("StepTaken", { kind: "copied", offset: 0, length: 1 }), "it took a step (copied)"],
   [clause("ProgressTotalChanged", { total: 7 }), "its total became 7"],
   [clause("CheckpointTaken", { resumeFrom: 1 }), "its target became durable up to a checkpoint"],
+  [clause("SourceWritten", {}), "its source was about to be written by somebody else"],
   [
     clause("ActAnnounced", { kind: "truncate", subject: "a.raw", before: 1, after: 0 }),
     'truncate of "a.raw" was announced',
