@@ -193,16 +193,31 @@ export class MirrorCopies {
   /** What a range begins with, fitted to granules. One that cannot be told is data. */
   async #classify({ offset, length }: DirtyArea): Promise<Extent> {
     const { granularity, operationBytes } = this.#options.grain;
-    try {
-      const extent = await this.#set.source.extent(offset, length);
-      if (extent.length >= length) return extent;
-      const whole = extent.length - extent.length % granularity;
-      if (whole > 0) return { ...extent, length: whole };
-    } catch {
-      // Reading will say what is wrong, and then the policy is asked.
+    const first = await this.#look(offset, length);
+    // Reading will say what is wrong, and then the policy is asked.
+    if (first === undefined) {
       return { offset, length: Math.min(length, operationBytes), kind: "data" };
     }
+    const isData = first.kind === "data";
+    const wanted = isData ? Math.min(length, operationBytes) : length;
+    let joined = first.length;
+    while (joined < wanted && !this.#isOver) {
+      const next = await this.#look(offset + joined, length - joined);
+      if (next === undefined || (next.kind === "data") !== isData) break;
+      joined += next.length;
+    }
+    if (joined >= length) return { ...first, length };
+    const whole = joined - joined % granularity;
+    if (whole > 0) return { ...first, length: whole };
     return { offset, length: Math.min(length, granularity), kind: "data" };
+  }
+
+  async #look(offset: number, length: number): Promise<Extent | undefined> {
+    try {
+      return await this.#set.source.extent(offset, length);
+    } catch {
+      return undefined;
+    }
   }
 
   async #perform(stretch: Stretch, area: DirtyArea): Promise<void> {

@@ -141,13 +141,15 @@ export class MirrorJob implements DriverJob {
   /** Starts what can be started, or waits for something to end. */
   async #copy(context: DriverContext, work: MirrorWork): Promise<void> {
     const { copies } = work;
-    if (context.isCheckpointDue()) await work.checkpointIfQuiet();
+    if (context.isCheckpointDue()) await this.#checkpoint(context, work);
     const charged = await copies.iterate();
     if (charged === undefined) {
       await work.nextEnd();
       return;
     }
-    if (copies.isStuck()) await context.sleep(IGNORED_RETRY_MS);
+    const isStuck = copies.isStuck();
+    if (work.isFailed) return;
+    if (isStuck && work.lastAction === "ignore") await context.sleep(IGNORED_RETRY_MS);
     if (isReady(context.job)) return;
     let delayMs = context.speed.account(charged);
     while (delayMs > 0 && !copies.isCancelled && !work.isFailed) {
@@ -161,7 +163,7 @@ export class MirrorJob implements DriverJob {
   async #inStep(context: DriverContext, work: MirrorWork): Promise<boolean> {
     if (!isReady(context.job)) {
       if (!await this.#flushed(context, work)) return false;
-      await work.checkpointIfQuiet();
+      await work.note();
       work.tell();
       await context.ready();
     }
@@ -172,7 +174,7 @@ export class MirrorJob implements DriverJob {
     await context.sleep(IDLE_MS);
     if (writeCount !== work.tap.writeCount || work.isBusy) return false;
     work.noteQuiet();
-    if (context.isCheckpointDue() && work.hasNews) await work.checkpointIfQuiet();
+    if (context.isCheckpointDue() && work.hasNews) await this.#checkpoint(context, work);
     return false;
   }
 
@@ -194,6 +196,12 @@ export class MirrorJob implements DriverJob {
     // Asked only now: a pause must not keep the source from going on.
     if (failure !== undefined) await this.#flushFailed(context, work, failure.error);
     return isOver;
+  }
+
+  async #checkpoint(context: DriverContext, work: MirrorWork): Promise<void> {
+    if (!work.canNote) return;
+    await work.copies.idle();
+    if (work.canNote && await this.#flushed(context, work)) await work.note();
   }
 
   async #flushed(context: DriverContext, work: MirrorWork): Promise<boolean> {

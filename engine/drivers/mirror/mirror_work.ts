@@ -82,6 +82,7 @@ export class MirrorWork {
   #quietWriteCount = 0;
   #notedDoneBytes = -1;
   #notedWriteCount = -1;
+  #notedStamp: string | undefined;
 
   private constructor(begun: Beginning) {
     const { set, context, grain, parameters } = begun;
@@ -229,16 +230,24 @@ export class MirrorWork {
     return isFlushed === true;
   }
 
-  /** Waits for what is in flight, and takes a checkpoint if one is worth anything. */
+  /**
+   * Waits for what is in flight, and notes how far it is. A flush that fails makes things dirty
+   * again, and is told by the next one.
+   */
   async settle(): Promise<void> {
     await this.copies.idle();
-    await this.checkpointIfQuiet();
+    if (!this.canNote) return;
+    try {
+      if (await this.flush()) await this.note();
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+    }
   }
 
   /** The process closes: what was copied since the last checkpoint need not be copied again. */
   async park(): Promise<void> {
-    await this.copies.idle();
-    if (this.hasNews) await this.checkpointIfQuiet();
+    if (this.hasNews) await this.settle();
+    else await this.copies.idle();
   }
 
   /** From now on the source counts as quiet until it is written. */
@@ -246,33 +255,29 @@ export class MirrorWork {
     this.#quietWriteCount = this.tap.writeCount;
   }
 
-  /**
-   * Takes a checkpoint, unless the source was written since it was last quiet: its stamp would then
-   * prove nothing. A flush that fails makes things dirty again, and is told by the next one.
-   */
-  async checkpointIfQuiet(): Promise<void> {
-    await this.copies.idle();
-    const { tap, copies } = this;
-    const isQuiet = () => tap.writeCount === this.#quietWriteCount;
-    if (!isQuiet() || copies.isCancelled || this.isFailed) return;
-    try {
-      if (!await this.flush()) return;
-    } catch {
-      return;
-    }
+  /** False if the source was written since it was last quiet: its stamp would prove nothing. */
+  get canNote(): boolean {
+    const isQuiet = this.tap.writeCount === this.#quietWriteCount;
+    return isQuiet && !this.copies.isCancelled && !this.isFailed;
+  }
+
+  /** Takes a checkpoint, if it can. Nothing is in flight, and the target was just flushed. */
+  async note(): Promise<void> {
     const stamp = await this.#set.source.stamp();
-    if (isQuiet() && !this.#context.isCancelled) await this.#checkpoint(stamp);
+    if (this.canNote) await this.#checkpoint(stamp);
   }
 
   /** Notes, while the source is held, that both are equal. */
   async noteEnd(): Promise<void> {
     this.tell();
     if (this.#context.isCancelled) return;
-    await this.#checkpoint(await this.#set.source.stamp());
+    const stamp = await this.#set.source.stamp();
+    if (this.hasNews || stamp !== this.#notedStamp) await this.#checkpoint(stamp);
   }
 
   async #checkpoint(stamp: string | undefined): Promise<void> {
     const { source, state } = this.#set;
+    this.#notedStamp = stamp;
     this.#notedDoneBytes = this.copies.doneBytes;
     this.#notedWriteCount = this.tap.writeCount;
     await this.#context.checkpoint(mirrorResumePoint(state.bitmap.areas(), source.size, stamp));

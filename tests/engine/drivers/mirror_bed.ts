@@ -9,15 +9,17 @@
 
 import { Edge } from "../../../engine/block/edge.ts";
 import { FilterNode } from "../../../engine/block/filters/filter_node.ts";
-import type { BlockNode } from "../../../engine/block/node.ts";
+import type { BlockNode, Extent } from "../../../engine/block/node.ts";
 import type { Driver, JsonObject } from "../../../engine/drivers/driver.ts";
 import { mirrorDriver, type MirrorImages } from "../../../engine/drivers/mirror.ts";
 import type { Job } from "../../../engine/run/mod.ts";
 import type { JobEvent } from "../../../events/job/mod.ts";
-import { type FaultRule, FaultyNode } from "../../support/faulty_node.ts";
+import { type FaultRule, FaultyNode, type FaultySite } from "../../support/faulty_node.ts";
 import { noise, sameBytes } from "../../support/images.ts";
 import { World } from "../../support/world.ts";
 import { MemoryNode } from "../block/memory_node.ts";
+
+const GRAIN = 65_536;
 
 /** How a bed is made. */
 export interface MirrorBedOptions {
@@ -33,6 +35,10 @@ export interface MirrorBedOptions {
   readonly onSource?: FaultRule;
   /** Which accesses of the target fail. */
   readonly onTarget?: FaultRule;
+  /** Called before each access of the source. */
+  readonly beforeSource?: (site: FaultySite, count: number) => Promise<void> | void;
+  /** Called before each access of the target. */
+  readonly beforeTarget?: (site: FaultySite, count: number) => Promise<void> | void;
   /** Turns that an access takes. */
   readonly turns?: () => number;
   /** What the top of the chain holds. */
@@ -52,6 +58,13 @@ class MortalNode extends FilterNode {
     this.#stamp = stamp;
   }
 
+  /** A map with grains of 64 KiB, as that of a file. */
+  override async extent(offset: number, length: number): Promise<Extent> {
+    const found = await super.extent(offset, Math.min(length, GRAIN - offset % GRAIN));
+    const isWhole = found.offset + found.length === this.size || found.length >= GRAIN;
+    if (found.kind === "data" || isWhole || found.length === length) return found;
+    return { offset, length: Math.min(length, GRAIN - offset % GRAIN), kind: "data" };
+  }
   override stamp(): Promise<string | undefined> {
     return Promise.resolve(this.#stamp?.());
   }
@@ -163,6 +176,25 @@ export class MirrorBed {
     this.#world = await this.world.reopen();
   }
 
+  /**
+   * The process had died behind its n-th commit: what its last checkpoint calls dirty is lost.
+   *
+   * @param isAllLost true loses the whole target if there was no checkpoint
+   */
+  async crashAfter(commits: number, isAllLost: boolean): Promise<void> {
+    const world = this.world;
+    this.#life++;
+    const seen = world.batches.slice(0, commits).flatMap((batch) => batch.records);
+    const checkpoints = seen.filter((record) => record.type === "CheckpointTaken");
+    const last = checkpoints.at(-1);
+    const point = last && JSON.parse(last.text) as {
+      readonly data: { readonly resumeFrom: { readonly todo: readonly [number, number][] } };
+    };
+    const lost = point?.data.resumeFrom.todo ?? (isAllLost ? [[0, this.target.size]] : []);
+    for (const [offset, length] of lost) this.target.bytes.set(noise(length, 99), offset);
+    this.#world = await world.copyAfter(commits);
+  }
+
   /** Somebody else writes the source while no process runs. */
   writeBehind(offset: number, bytes: Uint8Array): void {
     this.source.bytes.set(bytes, offset);
@@ -188,14 +220,25 @@ export class MirrorBed {
 
   #images(): MirrorImages {
     const life = this.#life;
-    const { onSource, onTarget, topExtent, isTargetBlank = false, hasMap } = this.#options;
+    const {
+      onSource,
+      onTarget,
+      beforeSource,
+      beforeTarget,
+      topExtent,
+      isTargetBlank = false,
+      hasMap,
+    } = this.#options;
     const mortal = (node: BlockNode, stamp?: () => string) =>
       new MortalNode(node, () => this.#life !== life, stamp);
-    const source = mortal(new FaultyNode(this.source, onSource), () => `v${this.#changes}`);
-    const faulty = this.#faultyTarget = new FaultyNode(this.target, onTarget);
+    const source = mortal(
+      new FaultyNode(this.source, onSource, beforeSource),
+      () => `v${this.#changes}`,
+    );
+    const faulty = this.#faultyTarget = new FaultyNode(this.target, onTarget, beforeTarget);
     const target = this.#targetNode = mortal(faulty);
     const edge = this.#edge = new Edge(source, { release: () => {} });
-    const extent = (offset: number, length: number) => this.source.extent(offset, length);
+    const extent = (offset: number, length: number) => source.extent(offset, length);
     return {
       source: { edge, topExtent, extent: hasMap === true ? extent : undefined },
       replaced: "source",

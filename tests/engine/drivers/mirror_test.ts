@@ -176,6 +176,25 @@ describe("mirror", () => {
     assertEquals(sameBytes(bed.source.bytes.subarray(0, 10), noise(10, 77)), false);
   });
 
+  for (const mode of ["background", "write-blocking"]) {
+    it(`${mode}: copies a write that is under way when it is asked to complete`, async () => {
+      let letGo = () => {};
+      const gate = new Promise<void>((resolve) => letGo = resolve);
+      const beforeSource = async (site: string) => site === "write" ? await gate : undefined;
+      const bed = await MirrorBed.open({ beforeSource });
+      const job = await bed.start({ "copy-mode": mode });
+      const write = bed.edge.write(KIB_64 + 3, noise(50, 6));
+      await bed.world.done(job.complete());
+      await bed.world.ports.advance(1_000);
+      assertEquals([job.state.status, bed.edge.heldCount], ["ready", 1]);
+      letGo();
+      await bed.world.done(write);
+      await bed.world.ports.advance(1_000);
+      assertEquals([(await bed.world.stateOf("m")).ret, bed.isPivoted], [0, true]);
+      assert(bed.isEqual);
+    });
+  }
+
   it("a cancel in pending leaves writers with the source", async () => {
     const bed = await MirrorBed.open();
     const job = await bed.start({}, { autoFinalize: false });
