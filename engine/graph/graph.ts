@@ -25,6 +25,7 @@ import { GraphView, type Hold } from "./graph_view.ts";
 import { applyToBitmaps, LiveNodes } from "./live_nodes.ts";
 import { type FileOpener, FILES } from "./node_files.ts";
 import { Opening } from "./opening.ts";
+import { checkWriter } from "./permission_uses.ts";
 import { reopenMissing } from "./rebuilding.ts";
 import { decideReopen, reopenNode } from "./reopening.ts";
 import * as refusals from "./refusals.ts";
@@ -210,10 +211,9 @@ export class Graph {
    */
   writer(name: string): Edge {
     const { view } = this;
-    const node = this.demand(name);
+    this.demand(name);
     if (this.live.get(name)!.node.isReadOnly) throw graphError(refusals.NODE_READ_ONLY, name);
-    const [parent] = view.parents(name);
-    if (parent !== undefined) throw graphError(conflict(node, parent.parent.name, parent.role));
+    checkWriter(view, name);
     const hold = view.holds.find((each) => each.node === name);
     if (hold !== undefined) throw graphError(refusals.nodeBusy(name, hold.reason), name);
     return this.live.use(name, "guest", true).edge;
@@ -287,12 +287,4 @@ export class Graph {
   #isBusy(name: BitmapName): boolean {
     return this.bits(name)?.isBusy === true;
   }
-}
-
-/** Source: QEMU 7.2 block.c bdrv_a_allow_b. */
-function conflict({ name }: NodeState, parent: string, role: string): refusals.GraphRefusal {
-  const text = `Permission conflict on node '${name}': permissions 'write' are both required by ` +
-    `an unnamed block device (uses node '${name}' as 'root' child) and unshared by node ` +
-    `'${parent}' (uses node '${name}' as '${role}' child).`;
-  return { code: "permissionConflict", text };
 }

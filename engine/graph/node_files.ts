@@ -9,7 +9,12 @@
 import type { JsonObject } from "../../events/log/event.ts";
 import type { Edge } from "../block/edge.ts";
 import { BlockError } from "../block/errors.ts";
+import { BlockCopy } from "../block/block_copy.ts";
 import { FileNode } from "../block/file_node.ts";
+import { BlkdebugNode } from "../block/filters/blkdebug.ts";
+import type { BlkdebugOptions } from "../block/filters/blkdebug_rules.ts";
+import { CopyBeforeWrite, type OnCbwError } from "../block/filters/copy_before_write.ts";
+import { type ThrottleGroup, ThrottleNode } from "../block/filters/throttle.ts";
 import type { BlockNode } from "../block/node.ts";
 import { NullNode } from "../block/null_node.ts";
 import { Qcow2Image } from "../block/qcow2/image.ts";
@@ -22,6 +27,8 @@ import { graphError, NODE_READ_ONLY, openFailed, parameterFault } from "./refusa
 export interface FileOpener {
   /** Opens an existing file or block device at an absolute path. */
   open(path: string, isReadOnly: boolean): Promise<BlockNode>;
+  /** The throttle group of a name; undefined = there is none. @default there are none */
+  throttleGroup?(name: string): ThrottleGroup | undefined;
 }
 
 /** Files and block devices of this machine. */
@@ -126,12 +133,46 @@ function openNull({ node, options, isReadOnly }: NodeRecipe): BlockNode {
   return new NullNode({ name: node, size: size!, readZeroes: readZeroes!, readOnly: isReadOnly });
 }
 
+function openBlkdebug(recipe: NodeRecipe, edges: ChildEdges): BlockNode {
+  const edge = edgeOf(edges, "image");
+  checkWritable(recipe, edge);
+  try {
+    return new BlkdebugNode(edge, recipe.options as BlkdebugOptions);
+  } catch (error) {
+    throw graphError(parameterFault((error as Error).message), recipe.node, error);
+  }
+}
+
+function openThrottle(recipe: NodeRecipe, edges: ChildEdges, files: FileOpener): BlockNode {
+  const edge = edgeOf(edges, "file");
+  checkWritable(recipe, edge);
+  const name = String(recipe.options["throttle-group"]);
+  const group = files.throttleGroup?.(name);
+  if (group !== undefined) return new ThrottleNode(edge, group);
+  throw graphError(parameterFault(`Throttle group '${name}' does not exist`), recipe.node);
+}
+
+/** Bytes that a copy-before-write node copies together. Source: QEMU 7.2 block/block-copy.c. */
+const CBW_CLUSTER = 65_536;
+
+function openCopyBeforeWrite(recipe: NodeRecipe, edges: ChildEdges): BlockNode {
+  const [source, target] = [edgeOf(edges, "file"), edgeOf(edges, "target")];
+  if (target.isReadOnly) throw graphError(NODE_READ_ONLY, recipe.node);
+  checkWritable(recipe, source);
+  const onCbwError = recipe.options["on-cbw-error"] as OnCbwError;
+  const copy = new BlockCopy({ source, target, cluster: CBW_CLUSTER });
+  return new CopyBeforeWrite(source, { copy, onCbwError });
+}
+
 /** Drivers that users may open. A filter of a job is made by its job. */
 const OPENERS: Readonly<Record<string, Opener>> = {
   file: openFile,
   raw: (recipe, edges) => Promise.resolve(openRaw(recipe, edges)),
   qcow2: openQcow2,
   "null-co": (recipe) => Promise.resolve(openNull(recipe)),
+  blkdebug: (recipe, edges) => Promise.resolve(openBlkdebug(recipe, edges)),
+  throttle: (recipe, edges, files) => Promise.resolve(openThrottle(recipe, edges, files)),
+  "copy-before-write": (recipe, edges) => Promise.resolve(openCopyBeforeWrite(recipe, edges)),
 };
 
 /** Reads the header of an image, for what it says about its backing file. */

@@ -24,6 +24,7 @@ import type { GraphView, Operation } from "./graph_view.ts";
 import { LiveNode, type LiveUse } from "./live_nodes.ts";
 import { isQcow2 } from "./node_files.ts";
 import { type OpenedNode, Opening } from "./opening.ts";
+import { checkWriter } from "./permission_uses.ts";
 import { absolutePath } from "./plan_nodes.ts";
 import { decideReadOnly, reopenNode } from "./reopening.ts";
 import { graphError, NODE_READ_ONLY } from "./refusals.ts";
@@ -143,11 +144,13 @@ export class NodeSession {
    * A way to a node for this job. It does not move when filters come in above the node.
    *
    * @param isWriter true if the job writes there
-   * @throws {JoblogError} code "unknownNode", "nodeMissing" or "nodeReadOnly"
+   * @throws {JoblogError} code "unknownNode", "nodeMissing", "nodeReadOnly" or
+   * "permissionConflict"
    */
   attach(name: string, isWriter = false): Edge {
     const { isReadOnly } = this.find(name);
     if (isWriter && isReadOnly) throw graphError(NODE_READ_ONLY, name);
+    if (isWriter) checkWriter(this.view, name);
     const use = this.#graph.live.use(name, "job", isWriter);
     this.#uses.add(use);
     return use.edge;

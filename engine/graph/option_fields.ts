@@ -9,6 +9,8 @@
  * Read by `definition.ts` alone. Source: QEMU 7.2 qapi/block-core.json.
  */
 import type { JsonValue } from "../../events/log/event.ts";
+import { DEBUG_EVENTS } from "../block/debug_events.ts";
+import { BLKDEBUG_IOTYPES } from "../block/filters/blkdebug_rules.ts";
 
 /** What a value must be. */
 export type OptionType =
@@ -61,61 +63,12 @@ export const COMMON_FIELDS: readonly OptionField[] = [
   field("detect-zeroes", words("off", "on", "unmap")),
 ];
 
-const BLKDEBUG_EVENT = words(
-  "l1_update",
-  "l1_grow_alloc_table",
-  "l1_grow_write_table",
-  "l1_grow_activate_table",
-  "l2_load",
-  "l2_update",
-  "l2_update_compressed",
-  "l2_alloc_cow_read",
-  "l2_alloc_write",
-  "read_aio",
-  "read_backing_aio",
-  "read_compressed",
-  "write_aio",
-  "write_compressed",
-  "vmstate_load",
-  "vmstate_save",
-  "cow_read",
-  "cow_write",
-  "reftable_load",
-  "reftable_grow",
-  "reftable_update",
-  "refblock_load",
-  "refblock_update",
-  "refblock_update_part",
-  "refblock_alloc",
-  "refblock_alloc_hookup",
-  "refblock_alloc_write",
-  "refblock_alloc_write_blocks",
-  "refblock_alloc_write_table",
-  "refblock_alloc_switch_table",
-  "cluster_alloc",
-  "cluster_alloc_bytes",
-  "cluster_free",
-  "flush_to_os",
-  "flush_to_disk",
-  "pwritev_rmw_head",
-  "pwritev_rmw_after_head",
-  "pwritev_rmw_tail",
-  "pwritev_rmw_after_tail",
-  "pwritev",
-  "pwritev_zero",
-  "pwritev_done",
-  "empty_image_prepare",
-  "l1_shrink_write_table",
-  "l1_shrink_free_l2_clusters",
-  "cor_write",
-  "cluster_alloc_space",
-  "none",
-);
+const BLKDEBUG_EVENT = words(...DEBUG_EVENTS);
 
 const INJECT_ERROR: readonly OptionField[] = [
   required("event", BLKDEBUG_EVENT),
   field("state", INTEGER),
-  field("iotype", words("read", "write", "write-zeroes", "discard", "flush", "block-status")),
+  field("iotype", words(...BLKDEBUG_IOTYPES)),
   field("errno", INTEGER),
   field("sector", INTEGER),
   field("once", BOOLEAN),
