@@ -79,31 +79,63 @@ export class WriteNotice extends FilterNode {
   }
 }
 
+/** Where writers come in: a filter can be put in there, and taken out again. */
+export interface WriterGate {
+  /** Puts a filter in. `make` is called with what is below while nothing is written. */
+  insert(make: (child: BlockNode) => BlockNode): Promise<void>;
+  /** Takes it out again, once the writes that came before are through. Safe to call twice. */
+  remove(): Promise<void>;
+}
+
+/** An edge as a gate, for whoever has no graph of nodes. */
+export function gateOf(edge: Edge): WriterGate {
+  let inserted: { readonly filter: BlockNode; readonly child: BlockNode } | undefined;
+  return {
+    insert: (make) =>
+      edge.drained((drained) => {
+        const { child } = drained;
+        const filter = make(child);
+        inserted = { filter, child };
+        drained.replace(filter);
+      }),
+    remove: () =>
+      edge.drained((drained) => {
+        // Whoever put another filter above this one has to take it out first.
+        if (inserted !== undefined && drained.child === inserted.filter) {
+          drained.replace(inserted.child);
+        }
+        inserted = undefined;
+      }),
+  };
+}
+
 /** What stands between the writers and the source while a backup runs. */
 export class GuestFilter {
-  readonly #edge: Edge;
+  readonly #gate: WriterGate;
   readonly #notice: WriteNotice;
   #removing: Promise<void> | undefined;
 
-  private constructor(edge: Edge, notice: WriteNotice) {
-    this.#edge = edge;
+  private constructor(gate: WriterGate, notice: WriteNotice) {
+    this.#gate = gate;
     this.#notice = notice;
   }
 
   /** Puts it in at a moment when nothing is written: that is the moment that is copied. */
   static async insert(
-    edge: Edge,
+    gate: WriterGate,
     makeCopy: (source: BlockNode) => BlockCopy,
     options: Omit<CopyBeforeWriteOptions, "copy"> & { readonly record: RecordWritten },
   ): Promise<{ readonly filter: GuestFilter; readonly copy: BlockCopy }> {
     const { record, ...own } = options;
-    return await edge.drained((drained) => {
-      const copy = makeCopy(drained.child);
-      const forestaller = new CopyBeforeWrite(drained.child, { ...own, copy });
-      const notice = new WriteNotice(forestaller, record);
-      drained.replace(notice);
-      return { filter: new GuestFilter(edge, notice), copy };
+    const made: { notice?: WriteNotice; copy?: BlockCopy } = {};
+    await gate.insert((child) => {
+      const copy = made.copy = makeCopy(child);
+      made.notice = new WriteNotice(new CopyBeforeWrite(child, { ...own, copy }), record);
+      return made.notice;
     });
+    const { notice, copy } = made;
+    if (notice === undefined || copy === undefined) throw new Error("Expected a filter");
+    return { filter: new GuestFilter(gate, notice), copy };
   }
 
   /** Writes that came so far. */
@@ -118,12 +150,7 @@ export class GuestFilter {
 
   /** Takes it out again, once the writes that came before are through. Safe to call twice. */
   async remove(): Promise<void> {
-    this.#removing ??= this.#edge.drained((drained) => {
-      // Whoever put another filter above this one has to take it out first.
-      if (drained.child !== this.#notice) return;
-      const forestaller = this.#notice.child as CopyBeforeWrite;
-      drained.replace(forestaller.child);
-    });
+    this.#removing ??= this.#gate.remove();
     await this.#removing;
   }
 }

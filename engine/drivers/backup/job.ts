@@ -150,9 +150,9 @@ export class BackupJob implements DriverJob {
     context: DriverContext,
     makeCopy: (source: BlockNode) => BlockCopy,
   ): Promise<BlockCopy> {
-    const { edge, source } = this.#images;
-    if (edge === undefined) return makeCopy(source.node);
-    const inserted = await GuestFilter.insert(edge, makeCopy, {
+    const { gate, source } = this.#images;
+    if (gate === undefined) return makeCopy(source.node);
+    const inserted = await GuestFilter.insert(gate, makeCopy, {
       onCbwError: this.#parameters["on-cbw-error"] ?? "break-guest-write",
       onBroken: (error) => this.#brokenBy = { error },
       record: async () => await context.sourceWritten?.(),

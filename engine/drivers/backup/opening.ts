@@ -1,11 +1,13 @@
 /** The two images of a backup: which pairs are refused. */
 
-import type { Edge } from "../../block/edge.ts";
+import { JoblogError } from "../../../events/log/errors.ts";
 import type { OpenContext } from "../driver.ts";
-import type { OpenImageFile } from "../images/files.ts";
-import { backingOfNew, checkBacking, checkSizes, openPair } from "../images/pair.ts";
-import type { SourceImage } from "../images/source.ts";
-import type { CopyTarget } from "../images/target.ts";
+import { FileClaims, type ImagePlace, type OpenImageFile } from "../images/files.ts";
+import { backingOfNew, checkBacking, checkSizes } from "../images/pair.ts";
+import { openSourceImage, type SourceImage } from "../images/source.ts";
+import { type CopyTarget, TargetImage } from "../images/target.ts";
+import type { WriterGate } from "./guests.ts";
+import { isNode, nodeSource, nodeTarget } from "./node_images.ts";
 import { type BackupParameters, checkChunk } from "./parameters.ts";
 
 /** What a backup works on. */
@@ -18,33 +20,77 @@ export interface BackupImages {
    * Where those who write the source beside the job come in. Old bytes are copied before they are
    * overwritten there. Absent = nobody writes the source.
    */
-  readonly edge?: Edge;
+  readonly gate?: WriterGate | undefined;
   /** Lets other jobs use both. Safe to call twice. */
   release(): void;
 }
 
+type OpenedSource = Pick<BackupImages, "source" | "gate">;
+
+async function openSource(
+  parameters: BackupParameters,
+  context: OpenContext,
+  place: ImagePlace,
+): Promise<OpenedSource> {
+  const { source: name, "source-format": format } = parameters;
+  const { nodes } = context;
+  if (nodes !== undefined && isNode(nodes, name)) return nodeSource(nodes, name);
+  return { source: await openSourceImage(name, { ...place, format }) };
+}
+
+async function openTarget(
+  parameters: BackupParameters,
+  context: OpenContext,
+  place: ImagePlace,
+  source: SourceImage,
+): Promise<CopyTarget> {
+  const { target: name, mode, format } = parameters;
+  const { nodes, isRecovery } = context;
+  if (nodes === undefined || !isNode(nodes, name)) {
+    return await TargetImage.open(name, { ...place, isRecovery, format, mode, source });
+  }
+  if (name === parameters.source) {
+    throw new JoblogError("invalidParameter", "Source and target cannot be the same", {
+      subject: "target",
+      actual: name,
+      hint: "Name another node as the target.",
+    });
+  }
+  return nodeTarget(nodes, name);
+}
+
 /**
- * Opens both images by path and checks that they may be a source and a target.
+ * Opens both images, each a node by name or else a file by path, and checks that they may be a
+ * source and a target.
  *
  * @throws {BlockError} with the errno when one cannot be opened; EBUSY when another job of this
  * engine writes one of them, or reads the target
- * @throws {JoblogError} code "invalidParameter" when both are the same, the target is not empty
- * and the mode does not say that it may be, a raw target would need a backing file, the sizes
- * differ, or `max-chunk` is less than a cluster; in this order
+ * @throws {JoblogError} code "nodeBusy" when somebody forbids it; code "invalidParameter" when both
+ * are the same, the target is not empty and the mode does not say that it may be, a raw target
+ * would need a backing file, the sizes differ, or `max-chunk` is less than a cluster; in this order
  */
 export async function openImages(
   parameters: BackupParameters,
   context: OpenContext,
   openFile?: OpenImageFile,
 ): Promise<BackupImages> {
-  const { source, target, mode, format, sync } = parameters;
-  const request = { source, sourceFormat: parameters["source-format"], target, mode, format };
-  return await openPair(request, context, {
-    openFile,
-    check(from, to) {
-      checkBacking(to, backingOfNew(sync, from));
-      checkSizes(from, to);
-      checkChunk(parameters, to.clusterSize);
-    },
-  });
+  const claims = new FileClaims(context);
+  const place = { folder: context.baseFolder, claims, openFile };
+  let opened: OpenedSource | undefined;
+  let target: CopyTarget | undefined;
+  try {
+    opened = await openSource(parameters, context, place);
+    const { source } = opened;
+    target = await openTarget(parameters, context, place, source);
+    checkBacking(target, backingOfNew(parameters.sync, source));
+    checkSizes(source, target);
+    checkChunk(parameters, target.clusterSize);
+    return { ...opened, target, release: () => claims.release() };
+  } catch (error) {
+    await target?.removeCreated();
+    await target?.close();
+    await opened?.source.node.close();
+    claims.release();
+    throw error;
+  }
 }

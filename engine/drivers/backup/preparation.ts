@@ -84,8 +84,8 @@ async function checkResume(images: BackupImages, point: ResumePoint): Promise<vo
   if (point.isScattered === true) {
     throw lost(images, "what is left was in too many pieces to be on record");
   }
-  // What writes through an edge is on record; all others can be found by the stamp alone.
-  if (point.stamp === undefined || images.edge !== undefined) return;
+  // What writes through the gate is on record; all others can be found by the stamp alone.
+  if (point.stamp === undefined || images.gate !== undefined) return;
   if (point.stamp !== await node.stamp()) {
     throw lost(images, "the source was written after the job began");
   }

@@ -11,7 +11,7 @@ import { FileClaims, type OpenImageFile } from "./files.ts";
 import type { NewImageMode } from "./parameters.ts";
 import type { ImageFormat } from "./probe.ts";
 import { type BackingName, openSourceImage, type SourceImage } from "./source.ts";
-import { sizeInFormat, TargetImage } from "./target.ts";
+import { type CopyTarget, sizeInFormat, TargetImage } from "./target.ts";
 
 /** Which images, by name. */
 export interface PairRequest {
@@ -60,7 +60,7 @@ export function backingOfNew(sync: string, source: SourceImage): BackingName | u
  *
  * @throws {JoblogError} code "invalidParameter". Source: QEMU 7.2 block.c bdrv_img_create
  */
-export function checkBacking(target: TargetImage, backing: BackingName | undefined): void {
+export function checkBacking(target: CopyTarget, backing: BackingName | undefined): void {
   if (target.isOpen || backing === undefined || target.format !== "raw") return;
   const message = `Backing file not supported for file format '${target.format}'`;
   throw new JoblogError("invalidParameter", message, {
@@ -75,7 +75,7 @@ export function checkBacking(target: TargetImage, backing: BackingName | undefin
  *
  * @throws {JoblogError} code "invalidParameter"
  */
-export function checkSizes(source: SourceImage, target: TargetImage): void {
+export function checkSizes(source: SourceImage, target: CopyTarget): void {
   if (!target.isOpen) return;
   const expected = sizeInFormat(target.format, source.node.size);
   if (target.node.size === expected) return;
