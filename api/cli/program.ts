@@ -4,7 +4,7 @@
  * Every command takes `--log` and `--json`, before its name or behind it. Help texts of verbs come
  * from the contract. Exit statuses are those of `api/errors.ts`.
  */
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { EXPLAINED_FIELDS, type VerbName, VERBS } from "../contract.ts";
 import { EXIT } from "../errors.ts";
 import { JoblogError } from "../service.ts";
@@ -16,6 +16,8 @@ import { DEFAULT_LOG, type GlobalOptions, Invocation } from "./invocation.ts";
 import { placeOf, type QmpOptions, serveQmp } from "./qmp.ts";
 import * as queries from "./queries.ts";
 import { type BackupOptions, resumeJobs, runBackup, serve, type ServeOptions } from "./run.ts";
+import { type MirrorOptions, runMirror } from "./run_mirror.ts";
+import { addBackupOptions, addMirrorOptions } from "./run_options.ts";
 import { sendVerb } from "./verbs.ts";
 
 /** What a command does; commander has checked that its options are these. */
@@ -24,8 +26,6 @@ type Action<Options> = (
   operands: readonly string[],
   options: Options,
 ) => Promise<number>;
-
-const POLICIES = ["report", "ignore", "stop", "enospc", "auto"];
 
 /** Turns a parser of ours into one whose complaint commander shows. */
 function by<T>(parse: (text: string) => T): (text: string) => T {
@@ -107,30 +107,24 @@ class Program {
       .option("--resume", "go on with the jobs that an earlier process left");
     run.argument("[kind]", "kind of the job").usage("[options] [kind]");
     this.#on(run, (invocation, [kind], options: { readonly resume?: boolean }) => {
-      if (kind !== undefined) throw usageError("kind of job", 'is not "backup"', kind);
+      if (kind !== undefined) throw usageError("kind of job", 'is not "backup" or "mirror"', kind);
       if (options.resume === true) return resumeJobs(invocation);
       throw new JoblogError("usage", "Cannot run: no kind of job is named", {
         hint: "Name one, as in: run backup --source A --target B; or use --resume.",
       });
     });
-    const backup = this.#command(run, "backup", "Copy a raw disk image to another file")
-      .requiredOption("--source <file>", "the image")
-      .requiredOption("--target <file>", "the copy")
-      .option("--id <id>", "id of the job (default: backup0, backup1 ...)")
-      .option("--speed <bytes>", "limit per second, such as 512K or 10M; 0 = none", bytes("speed"))
-      .option("--manual-finalize", "wait in pending until finalize")
-      .option("--manual-dismiss", "stay in concluded until dismiss")
-      .addOption(
-        new Option("--mode <mode>", "how the target comes to be")
-          .choices(["existing", "absolute-paths"]),
-      )
-      .option("--max-chunk <bytes>", "most bytes that one task copies", bytes("max-chunk"))
-      .option("--max-workers <count>", "tasks in flight", count("max-workers"))
-      .addOption(new Option("--on-source-error <policy>", "when reading fails").choices(POLICIES))
-      .addOption(new Option("--on-target-error <policy>", "when writing fails").choices(POLICIES));
+    const parsers = { bytes, count };
+    const backup = this.#command(run, "backup", "Copy a disk image to another file");
+    addBackupOptions(backup, parsers);
     this.#on(
       backup,
       (invocation, _operands, options: BackupOptions) => runBackup(invocation, options),
+    );
+    const summary = "Copy a disk image and keep the copy equal until complete or cancel";
+    const mirror = addMirrorOptions(this.#command(run, "mirror", summary), parsers);
+    this.#on(
+      mirror,
+      (invocation, _operands, options: MirrorOptions) => runMirror(invocation, options),
     );
     const server = this.#command(this.root, "serve", "Run jobs and serve the HTTP interface")
       .option("--host <address>", "address to listen on; it asks nobody who he is", "127.0.0.1")

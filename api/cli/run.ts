@@ -44,11 +44,13 @@ export interface BackupOptions extends JobOptions {
   readonly onTargetError?: string;
 }
 
-function defined(object: { readonly [name: string]: unknown }): object {
+/** Without the members that are undefined. */
+export function defined(object: { readonly [name: string]: unknown }): object {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 }
 
-function jobBody(type: string, options: JobOptions, parameters: object) {
+/** The request for one job. */
+export function jobBody(type: string, options: JobOptions, parameters: object) {
   return {
     type,
     parameters,
@@ -110,7 +112,8 @@ async function interruptible(
   }
 }
 
-async function runJob(invocation: Invocation, type: string, body: object): Promise<number> {
+/** Creates a job, here or in the process that writes the log, and watches it to its end. */
+export async function runJob(invocation: Invocation, type: string, body: object): Promise<number> {
   return await interruptible(invocation, async (connection, signal) => {
     const id = "id" in body ? {} : { id: await freeId(connection, type) };
     const { jobs } = await connection.commands.create({ ...body, ...id });
@@ -181,7 +184,10 @@ export async function serve(invocation: Invocation, options: ServeOptions): Prom
 }
 
 /** Watches over the log: a server whose log failed is of no more use. */
-async function untilIll(service: Connection["service"], ended: Promise<void>): Promise<void> {
+async function untilIll(
+  service: Connection["service"],
+  ended: Promise<void>,
+): Promise<void> {
   let isEnded = false;
   void ended.then(() => isEnded = true);
   while (!isEnded) {

@@ -63,7 +63,9 @@ describe("joblog bad input", () => {
     await usage("serve", "--port", "70000");
     assertEquals((await refused("replay", "--at", "yesterday")).slice(0, 2), [2, "invalidRequest"]);
     assertEquals((await refused("why", "backup0", "weather")).slice(0, 2), [2, "invalidRequest"]);
+    await usage("run", "stream");
     await usage("run", "mirror");
+    await usage("run", "mirror", "--source", "a", "--target", "b", "--sync", "bitmap");
     await usage("help", "explode");
     for (const id of ["", ".", ".."]) await usage("pause", id);
     await usage("--log", "", "jobs");

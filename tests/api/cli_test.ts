@@ -92,6 +92,16 @@ describe("joblog run", () => {
     assertEquals((await first.ended).status, 0);
   });
 
+  it("mirrors until another process completes the job", async () => {
+    const files = ["--source", "a.raw", "--target", "b.qcow2", "--format", "qcow2"];
+    const run = at.start("run", "mirror", ...files, "--copy-mode", "write-blocking");
+    await run.until("mirror0: ready");
+    const { job } = await at.json("complete", "mirror0");
+    assertEquals(job.parameters["copy-mode"], "write-blocking");
+    const { status, out } = await run.ended;
+    assertEquals([status, out.includes("mirror0 completed")], [0, true]);
+  });
+
   it("parks at Ctrl-C with 130, takes verbs idly, and goes on with --resume", async () => {
     const run = slowBackup();
     await run.until("b0: running");

@@ -223,7 +223,7 @@ describe("mirror whose errors stay", () => {
     assertEquals([bed.isEqual, bed.isPivoted], [true, false]);
   });
 
-  it("ready: a lasting flush error cannot be completed after a soft cancel, only cancelled", async () => {
+  it("ready: after a soft cancel and a lasting flush error only a cancel is left", async () => {
     let flushes = 0;
     const onTarget: FaultRule = (site) => site === "flush" && ++flushes > 1 ? "EIO" : undefined;
     const bed = await open({ onTarget });

@@ -140,7 +140,7 @@ describe("mirror under writers", () => {
     });
   }
 
-  it("write-blocking: what is acknowledged when it is ready is on both sides", async () => {
+  it("write-blocking: what is acknowledged is on both sides", async () => {
     const bed = await MirrorBed.open();
     await bed.start({ "copy-mode": "write-blocking" });
     const before = bed.job.state.progress.current;
@@ -155,7 +155,7 @@ describe("mirror under writers", () => {
     assertEquals(written, [`written 13 ${19 * 1_000 + 777}`]);
   });
 
-  it("write-blocking: a target that fails does not fail the writer, and stops the job", async () => {
+  it("write-blocking: a failing target stops the job and not the writer", async () => {
     let isBroken = false;
     const onTarget: FaultRule = (site) => site === "write" && isBroken ? "ENOSPC" : undefined;
     const bed = await MirrorBed.open({ onTarget });

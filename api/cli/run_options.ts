@@ -1,0 +1,58 @@
+/** The options of `joblog run`: those of every job, and those of each kind. */
+import { type Command, Option } from "commander";
+
+/** Error policies, as they are written. */
+const POLICIES = ["report", "ignore", "stop", "enospc", "auto"];
+
+/** Parsers whose complaints commander shows. */
+export interface OptionParsers {
+  /** Of a number of bytes. */
+  readonly bytes: (name: string) => (text: string) => number;
+  /** Of a count. */
+  readonly count: (name: string) => (text: string) => number;
+}
+
+function choice(command: Command, flags: string, text: string, choices: readonly string[]): void {
+  command.addOption(new Option(flags, text).choices(choices));
+}
+
+function addCommon(command: Command, kind: string, { bytes }: OptionParsers): void {
+  command
+    .option("--id <id>", `id of the job (default: ${kind}0, ${kind}1 ...)`)
+    .option("--speed <bytes>", "limit per second, such as 512K or 10M; 0 = none", bytes("speed"))
+    .option("--manual-finalize", "wait in pending until finalize")
+    .option("--manual-dismiss", "stay in concluded until dismiss");
+  choice(command, "--mode <mode>", "how the target comes to be", ["existing", "absolute-paths"]);
+  choice(command, "--on-source-error <policy>", "when reading fails", POLICIES);
+  choice(command, "--on-target-error <policy>", "when writing fails", POLICIES);
+}
+
+/** Adds the options of a backup. */
+export function addBackupOptions(command: Command, parsers: OptionParsers): Command {
+  const { bytes, count } = parsers;
+  command.requiredOption("--source <file>", "the image")
+    .requiredOption("--target <file>", "the copy");
+  addCommon(command, "backup", parsers);
+  return command
+    .option("--max-chunk <bytes>", "most bytes that one task copies", bytes("max-chunk"))
+    .option("--max-workers <count>", "tasks in flight", count("max-workers"));
+}
+
+/** Adds the options of a mirror. */
+export function addMirrorOptions(command: Command, parsers: OptionParsers): Command {
+  const { bytes } = parsers;
+  command.requiredOption("--source <file>", "the image")
+    .requiredOption("--target <file>", "the mirror");
+  addCommon(command, "mirror", parsers);
+  choice(command, "--sync <sync>", "what is copied before it is ready", ["full", "top", "none"]);
+  choice(command, "--format <format>", "format of the target", ["raw", "qcow2"]);
+  choice(command, "--source-format <format>", "format of the source", ["raw", "qcow2"]);
+  const modes = ["background", "write-blocking"];
+  choice(command, "--copy-mode <mode>", "when writes reach the target", modes);
+  return command
+    .option("--granularity <bytes>", "bytes of one dirty bit", bytes("granularity"))
+    .option("--buf-size <bytes>", "most bytes in flight", bytes("buf-size"))
+    .option("--replaces <node>", "the node that the mirror replaces on completion")
+    .option("--target-is-zero", "the target reads as zeros")
+    .option("--no-unmap", "zeros keep their space in the target");
+}
