@@ -62,6 +62,8 @@ export interface JobNodes {
   isRoot(name: string): boolean;
   /** Its backing chain, itself first, filters included. */
   chain(name: string): readonly NodeState[];
+  /** The block behind a node, such as a `Qcow2Node`, for what only its format can say. */
+  block(name: string): BlockNode;
   /** A bitmap of a node; undefined = none. */
   bitmap(node: string, bitmap: string): DirtyBitmap | undefined;
   /** Node by name, or else the file at a path, opened for this job; its name. */

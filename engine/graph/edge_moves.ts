@@ -59,6 +59,19 @@ export function decideReplaceNode(
 }
 
 /**
+ * As `decideReplaceNode`; told also when nobody leads to the node now, since it is the end of a job.
+ */
+export function decidePivot(
+  view: GraphView,
+  before: string,
+  after: string,
+): readonly GraphChange[] {
+  const changes = decideReplaceNode(view, before, after);
+  if (changes.length > 0) return changes;
+  return [{ type: "EdgeReplaced", data: { parent: null, role: "root", before, after } }];
+}
+
+/**
  * One edge of a node leads elsewhere or nowhere; what nothing leads to then and nobody added goes.
  *
  * @param after null = nowhere

@@ -125,6 +125,14 @@ export class GraphView {
     return chain;
   }
 
+  /** The node over a file that a job has opened in this way already. */
+  openedAt(path: string, owner: string, isReadOnly: boolean): string | undefined {
+    const file = this.state.nodes.find((node) =>
+      node.path === path && node.owner === owner && node.isReadOnly === isReadOnly
+    );
+    return file && this.parents(file.name)[0]?.parent.name;
+  }
+
   /** Why an operation on a node is forbidden now; the newest holder answers. */
   blocker(name: string, operation: Operation): GraphRefusal | undefined {
     const hold = this.holds.findLast((each) => each.node === name && !each.allowed.has(operation));

@@ -16,7 +16,7 @@ import { BitmapSet } from "../block/bitmap_set.ts";
 import { drainedAll, type DrainedEdge, Edge } from "../block/edge.ts";
 import { FilterNode } from "../block/filters/filter_node.ts";
 import { TrackedNode } from "../block/filters/tracked_node.ts";
-import { type BlockNode, checkWritable } from "../block/node.ts";
+import { type BlockNode, checkWritable, type LentRange, type Loan } from "../block/node.ts";
 import { NullNode } from "../block/null_node.ts";
 import type { GraphChange } from "./changes.ts";
 import type { Use } from "./graph_view.ts";
@@ -41,6 +41,14 @@ class ReadOnlyNode extends FilterNode {
 
   override truncate(): Promise<void> {
     return this.#refused();
+  }
+
+  lend(
+    offset: number,
+    length: number,
+    use: (range: LentRange) => Promise<void>,
+  ): Promise<Loan> {
+    return this.lendChild(offset, length, use);
   }
 
   // deno-lint-ignore require-await -- failures are rejections, as with any node

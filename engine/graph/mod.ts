@@ -36,7 +36,14 @@
 export type { Edge } from "../block/edge.ts";
 export type { GraphChange, Recorder } from "./changes.ts";
 export { Graph, type GraphOptions } from "./graph.ts";
-export { GraphView, type Hold, isFilter, type Operation, type Use } from "./graph_view.ts";
+export {
+  filteredRole,
+  GraphView,
+  type Hold,
+  isFilter,
+  type Operation,
+  type Use,
+} from "./graph_view.ts";
 export type { FileOpener } from "./node_files.ts";
 export type { FilterRequest } from "./filter_request.ts";
 export { type BitmapInfo, type NodeInfo, nodeInfos } from "./node_info.ts";

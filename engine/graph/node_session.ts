@@ -14,10 +14,11 @@ import type { NodeState } from "../../events/job/graph_state.ts";
 import type { JsonObject } from "../../events/log/event.ts";
 import type { DirtyBitmap } from "../block/dirty_bitmap.ts";
 import type { Edge } from "../block/edge.ts";
+import type { BlockNode } from "../block/node.ts";
 import type { GraphChange, Recorder } from "./changes.ts";
 import { definitionOf } from "./definition.ts";
 import { decideDissolve } from "./dissolving.ts";
-import { decideReplaceNode, decideSetChild } from "./edge_moves.ts";
+import { decidePivot, decideReplaceNode, decideSetChild } from "./edge_moves.ts";
 import { filterAdded, type FilterRequest } from "./filter_request.ts";
 import type { Graph } from "./graph.ts";
 import type { GraphView, Operation } from "./graph_view.ts";
@@ -73,6 +74,16 @@ export class NodeSession {
     return this.view.chain(name);
   }
 
+  /**
+   * The block behind a node, such as a `Qcow2Node`, for what only its format can say. Whoever reads
+   * or writes goes through `attach`.
+   *
+   * @throws {JoblogError} code "unknownNode" or "nodeMissing"
+   */
+  block(name: string): BlockNode {
+    return this.#graph.live.get(this.find(name).name)!.block;
+  }
+
   /** The bits of a bitmap; undefined = there is none, or they are lost. */
   bitmap(node: string, bitmap: string): DirtyBitmap | undefined {
     return this.#graph.bits({ node, bitmap });
@@ -98,7 +109,8 @@ export class NodeSession {
     if (this.view.node(reference) !== undefined) return this.find(reference).name;
     const isReadOnly = options.readOnly === true;
     const file = { driver: "file", filename: reference, "read-only": isReadOnly };
-    const known = this.#openedAt(reference, isReadOnly);
+    const path = absolutePath(this.#graph.options.folder, reference);
+    const known = this.view.openedAt(path, this.#owner.runId, isReadOnly);
     if (known !== undefined) return known;
     const name = await this.open(file);
     const format = options.format ?? await this.#formatOf(name);
@@ -204,7 +216,7 @@ export class NodeSession {
       const { view, live } = this.#graph;
       for (const each of [before, after]) this.find(each);
       if (before === after) return;
-      const changes = withRoot(decideReplaceNode(view, before, after), before, after);
+      const changes = decidePivot(view, before, after);
       await live.move(changes, () => record([...changes, ...this.#adopted(after)]));
     });
   }
@@ -269,15 +281,6 @@ export class NodeSession {
     });
   }
 
-  #openedAt(filename: string, isReadOnly: boolean): string | undefined {
-    const path = absolutePath(this.#graph.options.folder, filename);
-    const { view } = this;
-    const file = view.state.nodes.find((node) =>
-      node.path === path && node.owner === this.#owner.runId && node.isReadOnly === isReadOnly
-    );
-    return file && view.parents(file.name)[0]?.parent.name;
-  }
-
   async #formatOf(file: string): Promise<string> {
     return await isQcow2(this.#graph.live.get(file)!.node) ? "qcow2" : "raw";
   }
@@ -285,14 +288,4 @@ export class NodeSession {
 
 function added({ added }: OpenedNode): GraphChange {
   return { type: "NodeAdded", data: added };
-}
-
-/** A pivot is told also when nobody leads to the node now: who comes later is led by its name. */
-function withRoot(
-  changes: readonly GraphChange[],
-  before: string,
-  after: string,
-): readonly GraphChange[] {
-  if (changes.length > 0) return changes;
-  return [{ type: "EdgeReplaced", data: { parent: null, role: "root", before, after } }];
 }
