@@ -59,7 +59,7 @@ export function decideReplaceNode(
 }
 
 /**
- * As `decideReplaceNode`; told also when nobody leads to the node now, since it is the end of a job.
+ * As `decideReplaceNode`; told also when nobody leads to the node now: it is the end of a job.
  */
 export function decidePivot(
   view: GraphView,

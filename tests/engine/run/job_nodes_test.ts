@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { renameSync } from "node:fs";
 import { join } from "node:path";
@@ -134,5 +134,36 @@ describe("OpenContext.nodes", () => {
       assertEquals(opened, [false, true]);
       assertEquals(again.nodes.list().length, 3);
       await again.close({ jobs: "cancel" });
+    }));
+});
+
+describe("a crash behind any commit", () => {
+  it("leaves a graph that opens, without nodes of jobs that are over", () =>
+    withStage(async (stage, joblog) => {
+      await joblog.nodes.add(raw("a"));
+      await joblog.nodes.add(raw("b"));
+      await joblog.nodes.addBitmap({ node: "a", bitmap: "map" });
+      stage.open = async (nodes) => {
+        const make = (child: FilterNode["child"]) => new Counter(child);
+        await nodes.insertFilter({ above: "a", driver: "copy-before-write", make });
+        await nodes.resolve("b.raw", { readOnly: true });
+      };
+      stage.pivot = ["a", "b"];
+      const job = await joblog.start({ type: "toy", id: "j" });
+      stage.end();
+      await job.done;
+      await joblog.close();
+      const { commitCount } = stage;
+      assert(commitCount > 12, `only ${commitCount} commits`);
+      for (let count = 1; count <= commitCount; count++) {
+        await stage.crashAfter(count);
+        const again = await stage.joblog();
+        const running = again.job("j");
+        await running?.done;
+        await again.close();
+        const { nodes } = await readGraph(stage.reader);
+        assertEquals(nodes.filter(({ owner, missing }) => owner !== null || missing !== null), []);
+        assertEquals((await verify(stage.reader)).first, null);
+      }
     }));
 });

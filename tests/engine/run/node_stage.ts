@@ -5,7 +5,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openEventReader, openEventStore, type RecordedEvent } from "../../../events/log/mod.ts";
+import {
+  type CommitBatch,
+  openEventReader,
+  openEventStore,
+  type RecordedEvent,
+} from "../../../events/log/mod.ts";
 import { createMemoryLog, type MemoryLog } from "../../../events/store/memory/mod.ts";
 import { defineDriver, type Driver } from "../../../engine/drivers/driver.ts";
 import type { JobNodes } from "../../../engine/drivers/nodes.ts";
@@ -17,7 +22,8 @@ export const SIZE = 65_536;
 /** See the head of this file. */
 export class Stage {
   readonly folder = mkdtempSync(join(tmpdir(), "nodes-"));
-  readonly log: MemoryLog = createMemoryLog({ logId: "0".repeat(32) });
+  log: MemoryLog = createMemoryLog({ logId: "0".repeat(32) });
+  readonly #batches: CommitBatch[] = [];
   open: (nodes: JobNodes, isRecovery: boolean) => Promise<void> = () => Promise.resolve();
   pivot: readonly [before: string, after: string] | undefined;
   #end = Promise.withResolvers<void>();
@@ -64,11 +70,32 @@ export class Stage {
 
   async joblog(isRunning = true): Promise<Joblog> {
     const ports = systemPorts();
-    const store = await openEventStore(this.log.open(), { clock: ports });
+    const backend = this.log.open();
+    const commit = backend.commit.bind(backend);
+    backend.commit = (batch) => {
+      this.#batches.push(batch);
+      return commit(batch);
+    };
+    const store = await openEventStore(backend, { clock: ports });
     const drivers = { get: () => this.driver, types: ["toy"] };
     const identity = processIdentity();
     const options = { store, ports, drivers, identity, isRunning };
     return await Joblog.open({ ...options, baseFolder: this.folder });
+  }
+
+  /** How many commits all processes have made. */
+  get commitCount(): number {
+    return this.#batches.length;
+  }
+
+  /** The log goes back to what a crash behind the n-th commit leaves. */
+  async crashAfter(count: number): Promise<void> {
+    this.log = createMemoryLog({ logId: "0".repeat(32) });
+    const backend = this.log.open();
+    for (const batch of this.#batches.slice(0, count)) {
+      await backend.commit({ ...batch, token: backend.token });
+    }
+    await backend.close();
   }
 
   async events(stream: string): Promise<readonly RecordedEvent[]> {
