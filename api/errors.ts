@@ -55,6 +55,8 @@ export type ApiErrorCode =
 export type EngineErrorCode =
   /** No block job has this id. The `block-job-*` commands of QMP know no other jobs. */
   | "unknownBlockJob"
+  /** A transaction holds an action that only undoes the others. */
+  | "transactionAborted"
   | "forbiddenTransition"
   | "forbiddenGraphChange"
   | "invalidDriver"
@@ -143,6 +145,7 @@ export const ERROR_TABLE: { readonly [C in ErrorCode]: ErrorRow } = {
   unknownEvent: row(500, "log", "The log holds events that this program does not know"),
   invalidArgument: row(400, "usage", "An argument is out of range"),
   unknownJob: row(404, "notFound", "No such job"),
+  transactionAborted: row(409, "refused", "The transaction aborts itself"),
   unknownBlockJob: row(404, "notFound", "No such block job", "DeviceNotActive"),
   unknownTxn: row(404, "notFound", "No such transaction"),
   verbRefused: row(409, "refused", "The job's status does not accept the verb"),

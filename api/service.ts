@@ -46,7 +46,7 @@ export type { Subscription } from "../events/log/store.ts";
 export type { FollowOptions } from "./service/following.ts";
 export { type ErrorDetails, JoblogError } from "../events/log/errors.ts";
 export { invalidRequest } from "./service/request.ts";
-export type { LiveJob, LiveJobs, VerbTarget, WireItem } from "./service/live.ts";
+export type * from "./service/live.ts";
 
 /** What a service stands on. */
 export interface ServiceOptions {

@@ -168,6 +168,7 @@ const NO_MEMBERS: WireObject = new Map();
  * @throws {QmpError} the first fault
  */
 export function checkArguments(command: QmpCommand, value: WireObject = NO_MEMBERS): Arguments {
+  if (command.isOpen === true) return plain(value) as Arguments;
   const type = command.boxed ?? { meta: "object", name: "", members: command.arguments };
   return object(type, value, { name: undefined, path: "" });
 }

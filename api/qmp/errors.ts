@@ -2,6 +2,7 @@
  * What a command is refused with: a class and a text, as they go out.
  */
 import { type QmpClass, reportOf } from "../errors.ts";
+import { JoblogError } from "../service.ts";
 
 /** An error as the wire has it. */
 export interface WireError {
@@ -28,5 +29,6 @@ export class QmpError extends Error {
 export function wireErrorOf(thrown: unknown): WireError {
   if (thrown instanceof QmpError) return { class: thrown.qmpClass, desc: thrown.message };
   const { qmp, message } = reportOf(thrown);
-  return { class: qmp, desc: message };
+  // A driver's own refusal has a code of its own, and is a refusal all the same.
+  return { class: qmp, desc: thrown instanceof JoblogError ? thrown.message : message };
 }

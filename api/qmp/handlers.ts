@@ -3,10 +3,12 @@
  */
 import type { QmpCommandName } from "../contract/qmp.ts";
 import type { Handler } from "./call.ts";
+import { BLOCK_JOB_HANDLERS } from "./commands/block_jobs.ts";
 import { CONTROL_HANDLERS } from "./commands/control.ts";
 import { JOB_HANDLERS } from "./commands/jobs.ts";
+import { NODE_HANDLERS } from "./commands/nodes.ts";
 
 /** Handlers by command; negotiation is the session's own. */
 export const HANDLERS: {
   readonly [C in Exclude<QmpCommandName, "qmp_capabilities">]: Handler;
-} = { ...CONTROL_HANDLERS, ...JOB_HANDLERS };
+} = { ...CONTROL_HANDLERS, ...JOB_HANDLERS, ...BLOCK_JOB_HANDLERS, ...NODE_HANDLERS };

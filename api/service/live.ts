@@ -7,10 +7,23 @@
 import { BLOCK_JOB_TYPES, type JobState } from "../../events/job/mod.ts";
 import type { EventReader } from "../../events/log/store.ts";
 import { at } from "../../events/replay/at.ts";
-import type { CommandContext, Joblog, Verb, VerbArguments } from "../../engine/run/mod.ts";
+import type {
+  CommandContext,
+  CompletionMode,
+  Joblog,
+  JobRequest,
+  Verb,
+  VerbArguments,
+} from "../../engine/run/mod.ts";
+import { LiveNodes } from "./live_nodes.ts";
 import { type WireItem, wireItems } from "./wire.ts";
 
+export { wireErrorText } from "../../events/views/mod.ts";
 export type { WireItem } from "./wire.ts";
+export type { BitmapTarget, LiveNode, LiveNodes } from "./live_nodes.ts";
+
+/** A job to start. */
+export type JobStart = JobRequest;
 
 /** A job as it stands: its whole folded state. */
 export type LiveJob = JobState;
@@ -24,9 +37,12 @@ export type VerbTarget =
 export class LiveJobs {
   readonly #reader: EventReader;
   readonly #joblog: Joblog;
+  /** The open nodes. */
+  readonly nodes: LiveNodes;
 
   /** @param joblog the engine of this process */
   constructor(joblog: Joblog) {
+    this.nodes = new LiveNodes(joblog);
     this.#joblog = joblog;
     this.#reader = joblog.reader;
   }
@@ -59,6 +75,20 @@ export class LiveJobs {
   ): Promise<void> {
     const of = target.family === "job" ? target.id : { blockJobId: target.id };
     await this.#joblog.verb(of, verb, args, context);
+  }
+
+  /** Starts a job. @throws {JoblogError} the refusal */
+  async start(job: JobStart, context: CommandContext): Promise<void> {
+    await this.#joblog.start(job, context);
+  }
+
+  /** Starts several jobs, all or none. @throws {JoblogError} the refusal */
+  async transaction(
+    jobs: readonly JobStart[],
+    completionMode: CompletionMode,
+    context: CommandContext,
+  ): Promise<void> {
+    await this.#joblog.transaction(jobs, { completionMode }, context);
   }
 
   /** Follows the log from now on. */

@@ -7,6 +7,7 @@ import { jobErrorOf } from "../../events/job/mod.ts";
 import { type CreateCommand, decideCreate, type JobPlan } from "../core/create.ts";
 import type { Refusal } from "../core/refusals.ts";
 import type { OpenedJob } from "./drivers.ts";
+import { noSuchDevice } from "../graph/mod.ts";
 import type { Engine } from "./engine.ts";
 import type { CommandHead, CommandRecord, Created, CreateOptions, JobRequest } from "./requests.ts";
 
@@ -87,6 +88,8 @@ export class Creation {
       autoDismiss: request.autoDismiss !== false,
     };
     try {
+      const refusal = request.refusal ?? await this.#missingNode(request);
+      if (refusal !== undefined) return { ...plan, ...NOT_OPENED, refusal };
       const job = await this.#engine.drivers.open(
         request.type,
         request.parameters ?? {},
@@ -96,11 +99,22 @@ export class Creation {
       const { parameters, callbacks, isResumable } = job;
       return { ...plan, parameters, callbacks, isResumable };
     } catch (error) {
-      const refusal = refusalOf(error);
-      return { ...plan, parameters: {}, callbacks: [], isResumable: false, refusal };
+      return { ...plan, ...NOT_OPENED, refusal: refusalOf(error) };
     }
   }
+
+  /** The first parameter that must name an open node and does not. */
+  async #missingNode({ nodes = [], parameters = {} }: JobRequest): Promise<Refusal | undefined> {
+    if (nodes.length === 0) return undefined;
+    const host = this.#engine.nodes;
+    await host.rebuild();
+    const names = nodes.map((parameter) => String(parameters[parameter]));
+    const missing = names.find((name) => host.graph.view.node(name) === undefined);
+    return missing === undefined ? undefined : noSuchDevice(missing);
+  }
 }
+
+const NOT_OPENED = { parameters: {}, callbacks: [], isResumable: false } as const;
 
 /** The arguments of a creation as they are recorded. */
 export function argumentsOf(

@@ -18,6 +18,10 @@ export interface JobRequest {
   readonly autoFinalize?: boolean;
   /** False = stays in concluded until `dismiss`. @default true */
   readonly autoDismiss?: boolean;
+  /** Parameters that must name open nodes: a file of that name is none. @default none */
+  readonly nodes?: readonly string[];
+  /** Refuses the creation when its turn comes: a member that is there to undo those before it. */
+  readonly refusal?: { readonly code: string; readonly text: string };
 }
 
 /** Who sends a command, and how it is to be recorded. */

@@ -11,6 +11,10 @@ import { parseArgs } from "node:util";
 import { DEVIATIONS } from "../../api/qmp/mod.ts";
 import { HAS_ORACLE, NO_ORACLE, type Order, play } from "./player.ts";
 
+function tell(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -22,7 +26,7 @@ async function main(): Promise<number> {
   });
   const runtime = "deno" in process.versions ? "deno" : "bun";
   if (!HAS_ORACLE) {
-    console.log(`${runtime}: no scenario was played: ${NO_ORACLE}`);
+    tell(`${runtime}: no scenario was played: ${NO_ORACLE}`);
     return 0;
   }
   const played = await play(positionals, values.order as Order, Number(values.jobs));
@@ -30,14 +34,14 @@ async function main(): Promise<number> {
   const different = played.filter(({ ok }) => !ok);
   const unexplained = different.filter(({ name }) => !decided.has(name));
   for (const { name, detail } of unexplained) {
-    console.log(`differs: ${name}`);
-    if (values.details) console.log(detail.join("\n"));
+    tell(`differs: ${name}`);
+    if (values.details) tell(detail.join("\n"));
   }
   for (const { name, ok } of played) {
-    if (ok && decided.has(name)) console.log(`passes although it is in a deviation: ${name}`);
+    if (ok && decided.has(name)) tell(`passes although it is in a deviation: ${name}`);
   }
   const passed = played.length - different.length;
-  console.log(`${runtime}: ${passed} of ${played.length} scenarios pass (order: ${values.order})`);
+  tell(`${runtime}: ${passed} of ${played.length} scenarios pass (order: ${values.order})`);
   return unexplained.length === 0 ? 0 : 1;
 }
 

@@ -68,6 +68,8 @@ export interface QmpCommand {
   readonly arguments: QmpMembers;
   /** The same as one object, where it has variants. */
   readonly boxed?: QmpObject;
+  /** True: takes any further arguments, which are checked behind the front. @default false */
+  readonly isOpen?: boolean;
   /** What it returns; absent = an empty object. */
   readonly returns?: QmpType;
 }

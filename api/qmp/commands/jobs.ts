@@ -5,6 +5,7 @@
  */
 import type { VerbName } from "../../contract.ts";
 import type { LiveJob, VerbTarget } from "../../service.ts";
+import { wireErrorText } from "../../service/live.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Call, Handler, Replied } from "../call.ts";
 import { query } from "./control.ts";
@@ -51,8 +52,12 @@ function jobInfo(job: LiveJob) {
     status: job.status,
     "current-progress": job.progress.current,
     "total-progress": job.progress.total,
-    ...(job.error === null ? {} : { error: job.error.text }),
+    ...(job.error === null ? {} : { error: wireErrorText(job.error) }),
   };
+}
+
+function textOf({ error }: LiveJob): string {
+  return error === null ? "Input/output error" : wireErrorText(error);
 }
 
 /** `busy` is false: whether a job is between two pieces of I/O is not told. */
@@ -70,7 +75,7 @@ function blockJobInfo(job: LiveJob) {
     status: job.status,
     "auto-finalize": job.autoFinalize,
     "auto-dismiss": job.autoDismiss,
-    ...(job.ret === 0 ? {} : { error: job.error?.text ?? "Input/output error" }),
+    ...(job.ret === 0 ? {} : { error: textOf(job) }),
   };
 }
 

@@ -14,4 +14,5 @@
  *
  * @module
  */
+export * from "./error_text.ts";
 export * from "./qmp_events.ts";

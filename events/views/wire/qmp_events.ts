@@ -27,6 +27,7 @@ import {
   runIdOfStream,
 } from "../../job/mod.ts";
 import type { RecordedEvent } from "../../log/event.ts";
+import { wireErrorText } from "./error_text.ts";
 import { type Gaps, isUnderstood, noGaps } from "../projection.ts";
 
 /** Names of the wire events. */
@@ -115,7 +116,8 @@ function sendFinal(
   const data = { type: job.type, device: job.id!, len, offset, speed };
   if (result.outcome === "cancelled") send("BLOCK_JOB_CANCELLED", data);
   else if (result.ret < 0) {
-    send("BLOCK_JOB_COMPLETED", { ...data, error: result.error?.text ?? "Input/output error" });
+    const error = result.error === undefined ? "Input/output error" : wireErrorText(result.error);
+    send("BLOCK_JOB_COMPLETED", { ...data, error });
   } else send("BLOCK_JOB_COMPLETED", data);
 }
 

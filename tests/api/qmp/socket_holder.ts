@@ -4,4 +4,4 @@ import { createServer } from "node:net";
 import { listenUnix } from "../../../api/qmp/place.ts";
 
 await listenUnix(createServer(), process.argv[2]!);
-console.log("listening");
+process.stdout.write("listening\n");

@@ -1,0 +1,106 @@
+/**
+ * Commands that start jobs, and transactions of them.
+ *
+ * - A command's arguments become one job: what every job has goes to the job, the rest to its
+ *   driver, under the same names.
+ * - A transaction is one command with one record: all of its jobs are created, or none is left.
+ *
+ * Source: QEMU 7.2 blockdev.c do_backup_common, qmp_blockdev_mirror, qmp_transaction.
+ */
+import type { JobStart } from "../../service.ts";
+import type { Arguments } from "../arguments.ts";
+import type { Handler } from "../call.ts";
+
+/** Arguments that every job has; the others are its driver's. */
+const OF_THE_JOB = new Set(["job-id", "device", "speed", "auto-finalize", "auto-dismiss"]);
+
+/** What is left out: it does not change what a job does to images. */
+const WITHOUT_EFFECT = new Set(["unmap"]);
+
+/** Which job a command or an action starts, and which of its parameters must name nodes. */
+interface Start {
+  readonly type: string;
+  readonly nodes: readonly string[];
+}
+
+const STARTS = {
+  "blockdev-backup": { type: "backup", nodes: ["source", "target"] },
+  "drive-backup": { type: "backup", nodes: ["source"] },
+  "blockdev-mirror": { type: "mirror", nodes: ["source", "target"] },
+  "drive-mirror": { type: "mirror", nodes: ["source"] },
+} as const satisfies { readonly [command: string]: Start };
+
+/** Jobs that a transaction may start. */
+const ACTIONS: { readonly [action: string]: Start | undefined } = {
+  "blockdev-backup": STARTS["blockdev-backup"],
+  "drive-backup": STARTS["drive-backup"],
+};
+
+/** One job of the wire's arguments. */
+function jobOf({ type, nodes }: Start, args: Arguments): JobStart {
+  const parameters = Object.fromEntries(
+    Object.entries(args).filter(([name]) => !OF_THE_JOB.has(name) && !WITHOUT_EFFECT.has(name)),
+  );
+  return {
+    type,
+    nodes,
+    // No node here belongs to a device, whose name would be the id.
+    id: (args["job-id"] as string | undefined) ?? "",
+    parameters: { source: args["device"] as string, ...parameters },
+    speed: (args["speed"] as number | undefined) ?? 0,
+    autoFinalize: args["auto-finalize"] !== false,
+    autoDismiss: args["auto-dismiss"] !== false,
+  };
+}
+
+function starts(start: Start): Handler {
+  return {
+    changes: true,
+    async run({ world: { live }, connection: { context }, args }) {
+      await live.start(jobOf(start, args), context);
+      return { value: {}, position: live.position };
+    },
+  };
+}
+
+/** An action that undoes those before it. */
+function undoing(code: string, text: string): JobStart {
+  return { type: "abort", id: "abort", refusal: { code, text } };
+}
+
+function startOf(
+  { type, data }: { readonly type: string; readonly data: Arguments },
+  mode: string,
+): JobStart {
+  const start = ACTIONS[type];
+  if (start !== undefined) return jobOf(start, data);
+  if (type === "abort") {
+    return undoing("transactionAborted", "Transaction aborted using Abort action");
+  }
+  const text = mode === "grouped"
+    ? `Action '${type}' does not support Transaction property completion-mode = ${mode}`
+    : `Action '${type}' is not supported`;
+  return undoing("transactionAborted", text);
+}
+
+const transaction: Handler = {
+  changes: true,
+  async run({ world: { live }, connection: { context }, args }) {
+    const { actions, properties } = args as unknown as {
+      readonly actions: readonly { readonly type: string; readonly data: Arguments }[];
+      readonly properties?: { readonly "completion-mode"?: "individual" | "grouped" };
+    };
+    const mode = properties?.["completion-mode"] ?? "individual";
+    await live.transaction(actions.map((action) => startOf(action, mode)), mode, context);
+    return { value: {}, position: live.position };
+  },
+};
+
+/** Handlers of the commands that start jobs. */
+export const BLOCK_JOB_HANDLERS = {
+  "blockdev-backup": starts(STARTS["blockdev-backup"]),
+  "drive-backup": starts(STARTS["drive-backup"]),
+  "blockdev-mirror": starts(STARTS["blockdev-mirror"]),
+  "drive-mirror": starts(STARTS["drive-mirror"]),
+  transaction,
+} as const;
