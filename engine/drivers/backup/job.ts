@@ -254,8 +254,11 @@ export class BackupJob implements DriverJob {
     const side = operation === "read" ? "on-source-error" : "on-target-error";
     const action = await context.errorAction(this.#parameters[side], operation, error);
     if (action === "report") throw error;
-    if (action === "stop") await context.pausePoint();
-    else if (!tasks.hasProgressed()) await context.sleep(IGNORED_RETRY_MS);
+    if (action === "stop") {
+      await context.pausePoint();
+      // The flush of the pause may have met the same trouble; its clusters are to be copied again.
+      tasks.takeFailure();
+    } else if (!tasks.hasProgressed()) await context.sleep(IGNORED_RETRY_MS);
     if (!tasks.isCancelled) await this.#checkUnchanged();
     // What a failed flush took back is work again.
     const { pending, inWorkBytes } = plan.copy;

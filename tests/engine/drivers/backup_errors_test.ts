@@ -107,6 +107,17 @@ describe("backup error policies", () => {
     assertEquals(context.progress.current, context.progress.total);
   });
 
+  it("a flush that fails while the job is stopped is no second error", async () => {
+    const context = new FakeContext();
+    const rule: FaultRule = (site, count) =>
+      site === "write" && count === 3 || site === "flush" && count === 1 ? "ENOSPC" : undefined;
+    const wrapping = { target: faulty(rule) };
+    await bed.run(context, { "on-target-error": "enospc" }, wrapping);
+    assert(bed.isEqual);
+    assertEquals(context.record.errors.map(({ action }) => action), ["stop"]);
+    assertEquals(context.record.pauseCount, 1);
+  });
+
   it("ignore waits between passes that get nowhere", async () => {
     const context = new FakeContext({
       onPausePoint: (_, own) => own.record.errors.length >= 5 ? own.cancel() : undefined,
