@@ -160,9 +160,8 @@ export class NodeSession {
    * "permissionConflict"
    */
   attach(name: string, isWriter = false): Edge {
-    const { isReadOnly } = this.find(name);
-    if (isWriter && isReadOnly) throw graphError(NODE_READ_ONLY, name);
-    if (isWriter) checkWriter(this.view, name);
+    this.find(name);
+    if (isWriter) this.#checkTarget(name);
     const use = this.#graph.live.use(name, "job", isWriter);
     this.#uses.add(use);
     return use.edge;
@@ -173,13 +172,15 @@ export class NodeSession {
    * moment on, at which none of their requests is in flight.
    *
    * @returns the filter's name
-   * @throws {JoblogError} code "unknownNode", "invalidNodeName" or "duplicateNode"
+   * @throws {JoblogError} code "unknownNode", "nodeMissing", "nodeReadOnly" or "permissionConflict"
+   * for its children, "invalidNodeName" or "duplicateNode"
    */
   insertFilter(request: FilterRequest): Promise<string> {
     const graph = this.#graph;
     return graph.alone(async () => {
       const { above, role = "file", others = {} } = request;
       for (const child of [above, ...Object.values(others)]) this.find(child);
+      if (others["target"] !== undefined) this.#checkTarget(others["target"]);
       const children = { [role]: above, ...others };
       const node = filterAdded(graph, this.#owner.runId, request, children);
       const edges = new Map<string, Edge>();
@@ -258,6 +259,11 @@ export class NodeSession {
     await this.#dissolve(() => true, this.#graph.options.record);
     for (const unhold of this.#holds) unhold();
     this.#holds.clear();
+  }
+
+  #checkTarget(name: string): void {
+    if (this.find(name).isReadOnly) throw graphError(NODE_READ_ONLY, name);
+    checkWriter(this.view, name);
   }
 
   #dissolve(isMeant: (node: NodeState) => boolean, record: Recorder): Promise<void> {

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { FilterNode } from "../../../engine/block/filters/filter_node.ts";
-import { type Bench, qcow2, raw, withBench } from "./graph_bench.ts";
+import { type Bench, qcow2, raw, SIZE, withBench } from "./graph_bench.ts";
 
 /** Counts what is written through it. */
 class Counter extends FilterNode {
@@ -94,6 +94,22 @@ describe("NodeSession.insertFilter()", () => {
         (await assertRejects(() => insert(name)) as Error).message;
       assertEquals(await text("a"), "Duplicate nodes with node-name='a'");
       assertEquals(await text("0bad"), "Invalid node-name: '0bad'");
+    }));
+});
+
+describe("NodeSession: targets", () => {
+  it("must be writable, also those of filters", () =>
+    withBench(async (bench) => {
+      await bench.graph.add(raw("a"));
+      await bench.graph.add({ ...raw("b"), "read-only": true });
+      const session = bench.session("1");
+      const text = "Block node is read-only";
+      assertThrows(() => session.attach("b", true), Error, text);
+      const others = { target: "b" };
+      const filter = { above: "a", driver: "copy-before-write", others };
+      const insert = () => session.insertFilter({ ...filter, make: (child) => child });
+      await assertRejects(insert, Error, text);
+      assertEquals([session.attach("b").size, bench.recorded()], [SIZE, bench.live()]);
     }));
 });
 
