@@ -12,12 +12,13 @@ import { bytesOf, countOf, HELP_HINT, usageError } from "./arguments.ts";
 import { type EventsOptions, showEvents } from "./events.ts";
 import { reportFailure } from "./failure.ts";
 import type { Host } from "./host.ts";
+import { IMAGE_COMMANDS, type ImageOptions } from "./images.ts";
 import { DEFAULT_LOG, type GlobalOptions, Invocation } from "./invocation.ts";
-import { placeOf, type QmpOptions, serveQmp } from "./qmp.ts";
 import * as queries from "./queries.ts";
-import { type BackupOptions, resumeJobs, runBackup, serve, type ServeOptions } from "./run.ts";
+import { type BackupOptions, resumeJobs, runBackup } from "./run.ts";
 import { type MirrorOptions, runMirror } from "./run_mirror.ts";
 import { addBackupOptions, addMirrorOptions } from "./run_options.ts";
+import { placeOf, type QmpOptions, serve, type ServeOptions, serveQmp } from "./serve.ts";
 import { sendVerb } from "./verbs.ts";
 
 /** What a command does; commander has checked that its options are these. */
@@ -62,6 +63,7 @@ class Program {
     this.#silence(this.root);
     this.#addRuns();
     this.#addQmp();
+    this.#addImages();
     this.#addQueries();
     this.#addVerbs();
     this.#addLogCommands();
@@ -128,7 +130,8 @@ class Program {
     );
     const server = this.#command(this.root, "serve", "Run jobs and serve the HTTP interface")
       .option("--host <address>", "address to listen on; it asks nobody who he is", "127.0.0.1")
-      .option("--port <number>", "port to listen on; 0 = any", count("port", 65_535), 8_787);
+      .option("--port <number>", "port to listen on; 0 = any", count("port", 65_535), 8_787)
+      .option("--qmp <path>", "unix socket for clients that speak QEMU's QMP");
     this.#on(server, (invocation, _operands, options: ServeOptions) => serve(invocation, options));
   }
 
@@ -141,6 +144,16 @@ class Program {
       command,
       (invocation, _operands, options: QmpOptions) => serveQmp(invocation, options),
     );
+  }
+
+  #addImages(): void {
+    const image = this.#command(this.root, "image", "Look at disk images, make and compare them");
+    for (const { usage, summary, options, work } of IMAGE_COMMANDS) {
+      const command = this.#command(image, usage, summary);
+      options(command, { bytes, count });
+      const { images } = this.#host;
+      this.#on(command, (own, paths, given: ImageOptions) => work(own, images, paths, given));
+    }
   }
 
   #addQueries(): void {

@@ -1,5 +1,5 @@
 /**
- * `joblog run` and `joblog serve`: the commands that run jobs.
+ * `joblog run`: jobs that a person starts and watches.
  *
  * If another process writes the log, a job is handed to it and only watched from here. If not, this
  * process becomes the writer, serves the socket beside the log, and stays until all its jobs are
@@ -8,7 +8,6 @@
 import { resolve } from "node:path";
 import type { JobViewValue } from "../contract.ts";
 import { EXIT } from "../errors.ts";
-import { JoblogError } from "../service.ts";
 import type { Connection } from "./connection.ts";
 import type { Invocation } from "./invocation.ts";
 import { endText, progressText } from "./text.ts";
@@ -32,8 +31,20 @@ export interface BackupOptions extends JobOptions {
   readonly source: string;
   /** The copy. */
   readonly target: string;
+  /** What is copied. */
+  readonly sync?: string;
   /** How the target comes to be. */
   readonly mode?: string;
+  /** Format of the target. */
+  readonly format?: string;
+  /** Format of the source. */
+  readonly sourceFormat?: string;
+  /** Who suffers when a copy before a write fails. */
+  readonly onCbwError?: string;
+  /** Least unit of copying. */
+  readonly minClusterSize?: number;
+  /** Writes compressed clusters. */
+  readonly compress?: boolean;
   /** Bytes of a task. */
   readonly maxChunk?: number;
   /** Tasks in flight. */
@@ -128,7 +139,13 @@ export async function runBackup(invocation: Invocation, options: BackupOptions):
   const parameters = defined({
     source: resolve(options.source),
     target: resolve(options.target),
+    sync: options.sync,
     mode: options.mode,
+    format: options.format,
+    "source-format": options.sourceFormat,
+    "on-cbw-error": options.onCbwError,
+    "min-cluster-size": options.minClusterSize,
+    compress: options.compress,
     "max-chunk": options.maxChunk,
     "max-workers": options.maxWorkers,
     "on-source-error": options.onSourceError,
@@ -149,52 +166,4 @@ export async function resumeJobs(invocation: Invocation): Promise<number> {
     const watched = await watch(invocation, connection, open.map((job) => job.runId), signal);
     return ended(invocation, watched, connection.isOwn);
   });
-}
-
-/** Where `joblog serve` listens. */
-export interface ServeOptions {
-  /** Address. */
-  readonly host: string;
-  /** Port; 0 = any. */
-  readonly port: number;
-}
-
-/** `joblog serve`: runs jobs and answers until it is told to end. */
-export async function serve(invocation: Invocation, options: ServeOptions): Promise<number> {
-  const { logs, terminal } = invocation.host;
-  const end = Promise.withResolvers<void>();
-  const unlisten = terminal.onInterrupt(() => end.resolve());
-  const opened = await logs.openWriter(invocation.log, true);
-  try {
-    const socket = await logs.serveSocket(invocation.log, opened.service);
-    try {
-      const tcp = await logs.serveTcp(options.host, options.port, opened.service);
-      const places = { url: tcp.address, socket: socket.address };
-      invocation.tell(places, () => `listening on ${tcp.address} and ${socket.address}\n`);
-      await Promise.race([end.promise, untilIll(opened.service, end.promise)]);
-      await tcp.stop();
-    } finally {
-      await socket.stop();
-    }
-  } finally {
-    await opened.close();
-    unlisten();
-  }
-  return EXIT.ok;
-}
-
-/** Watches over the log: a server whose log failed is of no more use. */
-async function untilIll(
-  service: Connection["service"],
-  ended: Promise<void>,
-): Promise<void> {
-  let isEnded = false;
-  void ended.then(() => isEnded = true);
-  while (!isEnded) {
-    const { isHealthy } = await service.health();
-    if (!isHealthy) {
-      throw new JoblogError("commitFailed", "Cannot go on: the log could not be written");
-    }
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
 }
