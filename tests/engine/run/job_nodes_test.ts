@@ -157,6 +157,14 @@ describe("a crash behind any commit", () => {
       assert(commitCount > 12, `only ${commitCount} commits`);
       for (let count = 1; count <= commitCount; count++) {
         await stage.crashAfter(count);
+        const pivots = (await stage.events("graph")).filter(({ type, data }) =>
+          type === "EdgeReplaced" && data["after"] === "b"
+        );
+        const acts = (await stage.events(`job-${job.state.runId}`)).filter(({ type }) =>
+          type === "ActConfirmed"
+        );
+        // One append: no crash parts the pivot from the job's confirmation.
+        assertEquals(acts.length, pivots.length);
         const again = await stage.joblog();
         const running = again.job("j");
         await running?.done;
