@@ -82,8 +82,82 @@ export interface Terminal {
   onInterrupt(callback: () => void): () => void;
 }
 
+/** A format of disk images. */
+type ImageFormat = "raw" | "qcow2";
+
+/** An image, and its format unless it is to be probed. */
+export interface ImageName {
+  /** Its path. */
+  readonly path: string;
+  /** Its format. */
+  readonly format?: ImageFormat | undefined;
+}
+
+/** What a new image is like. */
+export interface NewImage {
+  /** Bytes that a guest sees. */
+  readonly size: number;
+  /** Bytes of a cluster. */
+  readonly clusterSize?: number;
+  /** Name of the backing file. */
+  readonly backingFile?: string;
+  /** Its format. */
+  readonly backingFormat?: ImageFormat;
+}
+
+/** What can be done with images without a job. */
+export interface ImageTools {
+  /** Says what an image is. */
+  info(path: string, format?: ImageFormat): Promise<{
+    readonly filename: string;
+    readonly format: ImageFormat;
+    readonly virtualSize: number;
+    readonly clusterSize?: number;
+    readonly backingFilename?: string;
+    readonly backingFormat?: string;
+    readonly compat?: string;
+    readonly refcountBits?: number;
+    readonly isDirty?: boolean;
+    readonly isCorrupt?: boolean;
+  }>;
+  /** Makes one. */
+  create(path: string, format: ImageFormat, options: NewImage): Promise<void>;
+  /** Says what each stretch is, and which layer decides. */
+  map(path: string, format?: ImageFormat): Promise<
+    readonly {
+      readonly start: number;
+      readonly length: number;
+      readonly depth: number;
+      readonly isPresent: boolean;
+      readonly isZero: boolean;
+      readonly isData: boolean;
+    }[]
+  >;
+  /** Finds leaks and corruptions. */
+  check(path: string, repair?: "leaks" | "all"): Promise<{
+    readonly corruptions: number;
+    readonly leaks: number;
+    readonly problems: readonly string[];
+    readonly dataClusters: number;
+    readonly compressedClusters: number;
+  }>;
+  /** Compares two. */
+  compare(a: ImageName, b: ImageName): Promise<{
+    readonly mismatchAt: number | undefined;
+    readonly isSizeDifferent: boolean;
+  }>;
+  /** Copies one into a new one. */
+  convert(
+    source: ImageName,
+    target: { readonly path: string; readonly format: ImageFormat },
+    options: { readonly clusterSize?: number },
+  ): Promise<void>;
+}
+
 /** The world of the command line. */
 export interface Host {
+  /** Images without jobs. */
+  readonly images: ImageTools;
   /** Logs. */
   readonly logs: Logs;
   /** The terminal. */

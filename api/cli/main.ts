@@ -7,12 +7,20 @@ import { userInfo } from "node:os";
 import process from "node:process";
 import { openEventReader } from "../../events/log/mod.ts";
 import { openSqliteLog, writerIsAlive } from "../../events/store/sqlite/mod.ts";
+import {
+  checkImage,
+  compareImages,
+  convertImage,
+  createImage,
+  imageInfo,
+  imageMap,
+} from "../../engine/drivers/images/tools.ts";
 import { openJoblog, processIdentity } from "../../mod.ts";
 import { serveQmp as startQmp } from "../qmp/mod.ts";
 import { findAddress, serveSocket, serveTcp } from "../serve/mod.ts";
 import { Service } from "../service.ts";
 import { howToCall } from "./call.ts";
-import type { Host, Logs, OpenedLog, QmpPlaces, ServedQmp, Terminal } from "./host.ts";
+import type { Host, ImageTools, Logs, OpenedLog, QmpPlaces, ServedQmp, Terminal } from "./host.ts";
 import { runCli } from "./program.ts";
 
 async function openReader(path: string): Promise<OpenedLog> {
@@ -95,6 +103,15 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+const images: ImageTools = {
+  info: imageInfo,
+  create: createImage,
+  map: imageMap,
+  check: checkImage,
+  compare: compareImages,
+  convert: convertImage,
+};
+
 const { version, runtime } = processIdentity();
-const host: Host = { logs, terminal, version: `joblog ${version} on ${runtime}` };
+const host: Host = { images, logs, terminal, version: `joblog ${version} on ${runtime}` };
 process.exitCode = await runCli(process.argv.slice(2), host);

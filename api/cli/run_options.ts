@@ -33,9 +33,16 @@ export function addBackupOptions(command: Command, parsers: OptionParsers): Comm
   command.requiredOption("--source <file>", "the image")
     .requiredOption("--target <file>", "the copy");
   addCommon(command, "backup", parsers);
+  choice(command, "--sync <sync>", "what is copied", ["full", "top", "none"]);
+  choice(command, "--format <format>", "format of the copy", ["raw", "qcow2"]);
+  choice(command, "--source-format <format>", "format of the source", ["raw", "qcow2"]);
+  const sufferers = ["break-guest-write", "break-snapshot"];
+  choice(command, "--on-cbw-error <policy>", "when a copy before a write fails", sufferers);
   return command
     .option("--max-chunk <bytes>", "most bytes that one task copies", bytes("max-chunk"))
-    .option("--max-workers <count>", "tasks in flight", count("max-workers"));
+    .option("--max-workers <count>", "tasks in flight", count("max-workers"))
+    .option("--min-cluster-size <bytes>", "least unit of copying", bytes("min-cluster-size"))
+    .option("--compress", "write compressed clusters");
 }
 
 /** Adds the options of a mirror. */

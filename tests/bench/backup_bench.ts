@@ -8,8 +8,8 @@
  *   counted. Medians of the rates, and of the ratios of each round, are printed.
  * - QEMU's side is `qemu-storage-daemon` with blockdev-backup, from its command to
  *   BLOCK_JOB_COMPLETED; without it there are no ratios to it.
- * - The time of a backup of ours runs from the command to the durable end of the job. The log is the
- *   real one: SQLite, synchronous=FULL, on the disk of `--log`.
+ * - The time of a backup of ours runs from the command to the durable end of the job. The log is
+ *   the real one: SQLite, synchronous=FULL, on the disk of `--log`.
  * - The delay of the event loop is how much later than due a 2 ms timer fires during a backup.
  * - Every copy of the last round is compared with the source. A missed goal is printed, not an
  *   error, because a busy machine misses it.

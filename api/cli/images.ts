@@ -1,0 +1,251 @@
+/**
+ * `joblog image ...`: looking at images, making and comparing them, without a job or a log.
+ *
+ * With `--json` results have the names of qemu-img's own JSON. Exit statuses are those of this
+ * program: 1 for images that differ, or in which a check finds something.
+ */
+import { statSync } from "node:fs";
+import { type Command, Option } from "commander";
+import { EXIT } from "../errors.ts";
+import { usageError } from "./arguments.ts";
+import type { ImageTools } from "./host.ts";
+import type { Invocation } from "./invocation.ts";
+import type { OptionParsers } from "./run_options.ts";
+
+/** Options of the image commands, as commander gives them. */
+export interface ImageOptions {
+  /** Format of the image, or of the first one. */
+  readonly format?: "raw" | "qcow2";
+  /** Format of the other image. */
+  readonly targetFormat?: "raw" | "qcow2";
+  /** Bytes that a guest sees. */
+  readonly size?: number;
+  /** Name of the backing file. */
+  readonly backing?: string;
+  /** Its format. */
+  readonly backingFormat?: "raw" | "qcow2";
+  /** Bytes of a cluster. */
+  readonly clusterSize?: number;
+  /** Which counts are set right. */
+  readonly repair?: "leaks" | "all";
+  /** Sizes must be equal, too. */
+  readonly strict?: boolean;
+}
+
+type Work = (
+  invocation: Invocation,
+  tools: ImageTools,
+  paths: readonly string[],
+  options: ImageOptions,
+) => Promise<number>;
+
+/** A command of `joblog image`. */
+export interface ImageCommand {
+  /** Name and operands. */
+  readonly usage: string;
+  /** What it does. */
+  readonly summary: string;
+  /** Adds its options. */
+  readonly options: (command: Command, parsers: OptionParsers) => void;
+  /** Does it. */
+  readonly work: Work;
+}
+
+const FORMATS = ["raw", "qcow2"];
+
+function format(command: Command, flags: string, text: string): Command {
+  return command.addOption(new Option(flags, text).choices(FORMATS));
+}
+
+function lines(pairs: readonly (readonly [string, unknown])[]): string {
+  const known = pairs.filter(([, value]) => value !== undefined);
+  return known.map(([name, value]) => `${name}: ${String(value)}\n`).join("");
+}
+
+const info: Work = async (invocation, tools, [path], options) => {
+  const image = await tools.info(path!, options.format);
+  const actualSize = statSync(path!).blocks * 512;
+  const value = {
+    "virtual-size": image.virtualSize,
+    "filename": image.filename,
+    "cluster-size": image.clusterSize,
+    "format": image.format,
+    "actual-size": actualSize,
+    "backing-filename": image.backingFilename,
+    "backing-filename-format": image.backingFormat,
+    "dirty-flag": image.isDirty ?? false,
+    ...(image.compat === undefined ? {} : {
+      "format-specific": {
+        type: image.format,
+        data: {
+          "compat": image.compat,
+          "refcount-bits": image.refcountBits,
+          "corrupt": image.isCorrupt,
+        },
+      },
+    }),
+  };
+  invocation.tell(value, () =>
+    lines([
+      ["image", image.filename],
+      ["file format", image.format],
+      ["virtual size", `${image.virtualSize} bytes`],
+      ["disk size", `${actualSize} bytes`],
+      ["cluster_size", image.clusterSize],
+      ["backing file", image.backingFilename],
+      ["backing file format", image.backingFormat],
+    ]));
+  return EXIT.ok;
+};
+
+const create: Work = async (invocation, tools, [path], options) => {
+  const { format: kind = "raw", backing } = options;
+  if (backing !== undefined && options.backingFormat === undefined) {
+    throw usageError("backing", "needs its format: give --backing-format", backing);
+  }
+  const size = options.size ??
+    (backing === undefined
+      ? undefined
+      : (await tools.info(backing, options.backingFormat)).virtualSize);
+  if (size === undefined) throw usageError("image", "needs a size: give --size", path!);
+  await tools.create(path!, kind, {
+    size,
+    ...(options.clusterSize === undefined ? {} : { clusterSize: options.clusterSize }),
+    ...(backing === undefined ? {} : { backingFile: backing }),
+    ...(options.backingFormat === undefined ? {} : { backingFormat: options.backingFormat }),
+  });
+  const value = { filename: path, format: kind, "virtual-size": size };
+  invocation.tell(value, () => `made ${path} in format ${kind}, ${size} bytes\n`);
+  return EXIT.ok;
+};
+
+const map: Work = async (invocation, tools, [path], options) => {
+  const pieces = await tools.map(path!, options.format);
+  const value = pieces.map(({ start, length, depth, isPresent, isZero, isData }) => ({
+    start,
+    length,
+    depth,
+    present: isPresent,
+    zero: isZero,
+    data: isData,
+  }));
+  invocation.tell(
+    value,
+    () =>
+      pieces.map(({ start, length, depth, isData, isPresent }) =>
+        `${String(start).padStart(16)} ${String(length).padStart(16)}  ${
+          isData ? `data, layer ${depth}` : isPresent ? `zero, layer ${depth}` : "nothing"
+        }\n`
+      ).join(""),
+  );
+  return EXIT.ok;
+};
+
+const check: Work = async (invocation, tools, [path], options) => {
+  const { corruptions, leaks, problems, dataClusters, compressedClusters } = await tools.check(
+    path!,
+    options.repair,
+  );
+  const value = {
+    "filename": path,
+    "format": "qcow2",
+    "check-errors": 0,
+    ...(corruptions === 0 ? {} : { corruptions }),
+    ...(leaks === 0 ? {} : { leaks }),
+    "allocated-clusters": dataClusters,
+    "compressed-clusters": compressedClusters,
+  };
+  const found = `${corruptions} corruptions, ${leaks} leaked clusters\n`;
+  invocation.tell(value, () => [...problems.map((text) => `${text}\n`), found].join(""));
+  return corruptions + leaks === 0 ? EXIT.ok : EXIT.failed;
+};
+
+const compare: Work = async (invocation, tools, [a, b], options) => {
+  const { mismatchAt, isSizeDifferent } = await tools.compare(
+    { path: a!, format: options.format },
+    { path: b!, format: options.targetFormat },
+  );
+  const isEqual = mismatchAt === undefined && !(options.strict === true && isSizeDifferent);
+  const value = { equal: isEqual, mismatchAt: mismatchAt ?? null, sizesDiffer: isSizeDifferent };
+  invocation.tell(value, () => {
+    if (mismatchAt !== undefined) return `they differ at offset ${mismatchAt}\n`;
+    if (!isEqual) return "they differ in size\n";
+    return isSizeDifferent
+      ? "they are equal, but for zeros at the end of one\n"
+      : "they are equal\n";
+  });
+  return isEqual ? EXIT.ok : EXIT.failed;
+};
+
+const convert: Work = async (invocation, tools, [source, target], options) => {
+  const { targetFormat: kind = "raw", clusterSize } = options;
+  const own = clusterSize === undefined ? {} : { clusterSize };
+  await tools.convert(
+    { path: source!, format: options.format },
+    { path: target!, format: kind },
+    own,
+  );
+  invocation.tell({ filename: target, format: kind }, () => `made ${target} in format ${kind}\n`);
+  return EXIT.ok;
+};
+
+const ofImage = (command: Command) =>
+  void format(command, "-f, --format <format>", "format of the image (default: probed)");
+const ofTwo = (command: Command, text: string) => {
+  ofImage(command);
+  format(command, "-O, --target-format <format>", text);
+};
+
+/** The commands of `joblog image`. */
+export const IMAGE_COMMANDS: readonly ImageCommand[] = [
+  { usage: "info <file>", summary: "Say what an image is", options: ofImage, work: info },
+  {
+    usage: "create <file>",
+    summary: "Make an image",
+    options: (command, { bytes }) => {
+      format(command, "-f, --format <format>", "format of the image (default: raw)")
+        .option(
+          "--size <bytes>",
+          "bytes that a guest sees (default: as its backing file)",
+          bytes("size"),
+        )
+        .option("-b, --backing <file>", "its backing file, as it is named in the image")
+        .option("--cluster-size <bytes>", "bytes of a cluster", bytes("cluster-size"));
+      format(command, "--backing-format <format>", "format of the backing file");
+    },
+    work: create,
+  },
+  {
+    usage: "map <file>",
+    summary: "Show which layer of an image holds what",
+    options: ofImage,
+    work: map,
+  },
+  {
+    usage: "check <file>",
+    summary: "Find leaked and corrupt clusters of a qcow2 image",
+    options: (command) =>
+      void command.addOption(
+        new Option("-r, --repair <what>", "set counts right first").choices(["leaks", "all"]),
+      ),
+    work: check,
+  },
+  {
+    usage: "compare <file> <other>",
+    summary: "Compare what guests see of two images",
+    options: (command) => {
+      ofTwo(command, "format of the other image (default: probed)");
+      command.option("-s, --strict", "their sizes must be equal, too");
+    },
+    work: compare,
+  },
+  {
+    usage: "convert <file> <target>",
+    summary: "Copy what a guest sees of an image into a new one",
+    options: (command, { bytes }) => {
+      ofTwo(command, "format of the new image (default: raw)");
+      command.option("--cluster-size <bytes>", "bytes of a cluster", bytes("cluster-size"));
+    },
+    work: convert,
+  },
+];

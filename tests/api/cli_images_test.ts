@@ -1,0 +1,76 @@
+import { assert, assertEquals } from "@std/assert";
+import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
+import { writeFileSync } from "node:fs";
+import { checkByQemu, HAS_QEMU, qemuImg } from "../engine/block/qcow2/qemu.ts";
+import { CliFolder } from "./cli_process.ts";
+
+const MIB = 1_048_576;
+
+let at: CliFolder;
+beforeEach(() => {
+  at = new CliFolder();
+  writeFileSync(at.path("base.raw"), new Uint8Array(2 * MIB).fill(7));
+});
+afterEach(() => at.remove());
+
+describe("joblog image", () => {
+  it("create, info, map and check tell what qemu-img tells", async () => {
+    const over = ["--backing", "base.raw", "--backing-format", "raw"];
+    const made = await at.run("image", "create", "top.qcow2", "-f", "qcow2", ...over);
+    assertEquals([made.status, made.out], [
+      0,
+      "made top.qcow2 in format qcow2, 2097152 bytes\n",
+    ]);
+    const info = await at.json("image", "info", "top.qcow2");
+    assertEquals([info["virtual-size"], info["backing-filename"], info["cluster-size"]], [
+      2 * MIB,
+      "base.raw",
+      65_536,
+    ]);
+    const map = await at.json("image", "map", "top.qcow2");
+    assertEquals(map, [
+      { start: 0, length: 2 * MIB, depth: 1, present: true, zero: false, data: true },
+    ]);
+    const check = await at.json("image", "check", "top.qcow2");
+    assertEquals([check["check-errors"], check["allocated-clusters"]], [0, 0]);
+    if (!HAS_QEMU) return;
+    const theirs = JSON.parse(qemuImg("info", "--output=json", at.path("top.qcow2")));
+    assertEquals(info["format-specific"].data.compat, theirs["format-specific"].data.compat);
+  });
+
+  it("convert and compare; 1 is the status of images that differ", async () => {
+    const into = ["-O", "qcow2", "--cluster-size", "128K"];
+    assertEquals((await at.run("image", "convert", "base.raw", "b.qcow2", ...into)).status, 0);
+    const same = await at.run("image", "compare", "base.raw", "b.qcow2");
+    assertEquals([same.status, same.out], [0, "they are equal\n"]);
+    writeFileSync(at.path("other.raw"), new Uint8Array(2 * MIB).fill(7, 0, MIB));
+    const differs = await at.run("image", "compare", "b.qcow2", "other.raw");
+    assertEquals([differs.status, differs.out], [1, `they differ at offset ${MIB}\n`]);
+    if (HAS_QEMU) assertEquals(checkByQemu(at.path("b.qcow2")), { corruptions: 0, leaks: 0 });
+  });
+
+  it("says what cannot be done, with a hint", async () => {
+    const check = await at.run("image", "check", "base.raw");
+    assert(check.status !== 0);
+    assert(check.err.includes("raw has nothing to be checked"), check.err);
+    const create = await at.run("image", "create", "x.raw");
+    assertEquals(create.status, 2);
+    assert(create.err.includes("needs a size"), create.err);
+  });
+});
+
+describe("joblog run backup", () => {
+  it("backs a qcow2 chain up into a qcow2 image", async () => {
+    const over = ["--backing", "base.raw", "--backing-format", "raw"];
+    await at.run("image", "create", "a.qcow2", "-f", "qcow2", ...over);
+    const files = ["--source", "a.qcow2", "--target", "b.qcow2", "--format", "qcow2"];
+    const run = await at.run("run", "backup", ...files, "--sync", "full");
+    assertEquals(run.status, 0, run.err);
+    const same = await at.run("image", "compare", "a.qcow2", "b.qcow2");
+    assertEquals(same.status, 0);
+    const top = ["--source", "a.qcow2", "--target", "c.qcow2", "--sync", "top"];
+    assertEquals((await at.run("run", "backup", ...top)).status, 0);
+    assertEquals((await at.run("image", "compare", "a.qcow2", "c.qcow2")).status, 0);
+    if (HAS_QEMU) assertEquals(checkByQemu(at.path("c.qcow2")), { corruptions: 0, leaks: 0 });
+  });
+});
