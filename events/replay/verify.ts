@@ -136,8 +136,22 @@ class Verification {
     return this.#report();
   }
 
+  /** Data of another shape than its type promises is a finding, and no failure of the verifier. */
+  #guard(position: number, what: string, check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      this.#faults.add("fold", position, what, "data of the shape of its type", String(error));
+    }
+  }
+
   /** Returns true if snapshots have to be looked at. */
   #checkEvent(event: RecordedEvent): boolean {
+    this.#guard(event.position, `the data of its ${event.type}`, () => this.#checkData(event));
+    return this.#jobs.created.length > 0 || this.#snapshots.isDue(event.position);
+  }
+
+  #checkData(event: RecordedEvent): void {
     this.#commands.checkCause(event);
     this.#index.note(event);
     if (!isJobEvent(event)) {
@@ -146,11 +160,10 @@ class Verification {
         const found = `${event.type} schema ${event.schema}`;
         this.#faults.add("unknown", event.position, what, "a type and schema that is known", found);
       }
-      return this.#snapshots.isDue(event.position);
+      return;
     }
     this.#commands.checkRecord(event);
     this.#jobs.check(event);
-    return this.#jobs.created.length > 0 || this.#snapshots.isDue(event.position);
   }
 
   async #checkSnapshots({ position }: RecordedEvent): Promise<void> {
@@ -175,8 +188,10 @@ class Verification {
     for (const found of await this.#reader.selfCheck()) {
       this.#faults.add("store", 0, "its files and indexes", "no damage", found);
     }
-    this.#commands.finish((stream) => this.#jobs.isOver(stream));
-    this.#jobs.finish();
+    this.#guard(this.#size, "what is open at the end", () => {
+      this.#commands.finish((stream) => this.#jobs.isOver(stream));
+      this.#jobs.finish();
+    });
     this.#snapshots.finish(now);
     if (head !== undefined && head.size > rows.size) {
       this.#headFound = "differs";

@@ -148,6 +148,7 @@ export class JobCheck {
     if (isKnown && mayFollowEnd(event)) return undefined;
     if (type === "TxnCreated" && stream === `txn-${event.data.txnId}` && !isKnown) {
       const { txnId, members } = event.data;
+      if (!Array.isArray(members)) throw new TypeError("members is no list");
       return this.#add(stream, {
         txn: initialTxn(txnId, true),
         declared: members,

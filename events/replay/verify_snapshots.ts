@@ -91,8 +91,9 @@ export class SnapshotCheck {
     position: number,
     unfinished: readonly TxnState[],
   ): void {
-    const stored = (state as { readonly txns?: readonly TxnState[] } | undefined)?.txns ?? [];
-    const byId = new Map(stored.map((txn) => [txn.txnId, txn]));
+    const found = (state as { readonly txns?: unknown } | null | undefined)?.txns;
+    const stored: readonly (TxnState | null)[] = Array.isArray(found) ? found : [];
+    const byId = new Map(stored.map((txn) => [txn?.txnId, txn]));
     for (const txn of unfinished) {
       if (!equalJson(byId.get(txn.txnId), txn)) {
         return this.#differs(ENGINE_SNAPSHOT, position, `transaction "${txn.txnId}"`);
