@@ -44,6 +44,18 @@ export const DEVIATIONS: readonly Deviation[] = [
     scenarios: [],
   },
   {
+    id: "no-snapshots-of-disks",
+    what: "A transaction knows the snapshot actions by name and refuses them",
+    why: "Snapshots of disks are no jobs; there is no command for them either",
+    scenarios: [],
+  },
+  {
+    id: "bitmaps-in-memory",
+    what: "A dirty bitmap cannot be persistent",
+    why: "Bits live in memory; a bitmap whose process is gone is told as inconsistent",
+    scenarios: [],
+  },
+  {
     id: "several-clients-at-once",
     what: "A socket serves any number of clients at once, each with a conversation of its own",
     why: "QEMU lets a second client wait until the first has gone; nothing is gained by that",

@@ -55,7 +55,13 @@ const NODE_INFO = object("BlockDeviceInfo", {
 export const NODE_COMMANDS = {
   "blockdev-add": {
     summary: "Open a node, and those that its definition has in place",
-    arguments: {},
+    // And those of its driver.
+    arguments: {
+      driver: required(STR),
+      "node-name": optional(STR),
+      "read-only": optional(BOOL),
+      "auto-read-only": optional(BOOL),
+    },
     isOpen: true,
   },
   "blockdev-del": { summary: "Close a node", arguments: { "node-name": required(STR) } },

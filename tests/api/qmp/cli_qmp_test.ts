@@ -12,7 +12,7 @@ beforeEach(() => {
 afterEach(() => folder.remove());
 
 describe("joblog qmp", () => {
-  it("serves until a client says quit, beside the command line, on a place of its own", async () => {
+  it("serves until a client says quit, on a place of its own", async () => {
     const socket = folder.path("q.sock");
     const server = folder.start("--json", "qmp", "--socket", "q.sock", "--tcp", "127.0.0.1:0");
     await server.until('"qmp"');
