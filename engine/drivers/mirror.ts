@@ -2,6 +2,7 @@ import { defineDriver, type Driver, type OpenContext } from "./driver.ts";
 import { openMirrorFiles } from "./mirror/files.ts";
 import type { MirrorImages } from "./mirror/images.ts";
 import { MirrorJob } from "./mirror/job.ts";
+import { openMirrorNodes } from "./mirror/node_images.ts";
 import { type MirrorParameters, mirrorParameters } from "./mirror/parameters.ts";
 
 export type { MirrorImages, MirrorSource, MirrorTarget } from "./mirror/images.ts";
@@ -27,7 +28,8 @@ export function mirrorDriver(
 }
 
 /**
- * The mirror job: a source in any format to a target in any format.
+ * The mirror job: a source in any format to a target in any format, both nodes of the graph by name
+ * or both files by path.
  *
  * It copies what `sync` asks for, becomes ready, and then copies whatever is written to the source,
  * until `complete` puts the target in the source's place, or a soft cancel leaves the target as the
@@ -42,6 +44,6 @@ export function mirrorDriver(
  * waits 100 ms before each new try instead of spinning; what was written before a failed flush is
  * copied again.
  */
-export const mirror: Driver<MirrorParameters> = mirrorDriver((parameters, context) =>
-  openMirrorFiles(parameters, context)
+export const mirror: Driver<MirrorParameters> = mirrorDriver(async (parameters, context) =>
+  await openMirrorNodes(parameters, context) ?? await openMirrorFiles(parameters, context)
 );

@@ -214,9 +214,12 @@ export class Graph {
     this.demand(name);
     if (this.live.get(name)!.node.isReadOnly) throw graphError(refusals.NODE_READ_ONLY, name);
     checkWriter(view, name);
-    const hold = view.holds.find((each) => each.node === name);
+    // What passes a job's filter is what that job expects of others.
+    const top = view.belowGuests(name);
+    const entry = this.live.get(top) === undefined ? name : top;
+    const hold = view.holds.find((each) => each.node === entry);
     if (hold !== undefined) throw graphError(refusals.nodeBusy(name, hold.reason), name);
-    return this.live.use(name, "guest", true).edge;
+    return this.live.use(entry, "guest", true).edge;
   }
 
   /** Lets somebody read a node, as `writer`; a read-only one will do, and one in a chain. */

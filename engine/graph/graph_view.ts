@@ -149,6 +149,14 @@ export class GraphView {
     return this.parents(name).some(({ parent, role }) => role !== "backing" && !parent.isReadOnly);
   }
 
+  /** The uppermost of the jobs' own filters above a node, which show its bytes; or the node. */
+  belowGuests(name: string): string {
+    const above = this.parents(name).find(({ parent, role }) =>
+      parent.owner !== null && isFilter(parent.driver) && role === filteredRole(parent)
+    );
+    return above === undefined ? name : this.belowGuests(above.parent.name);
+  }
+
   /** Why a node cannot be used at all. */
   missing(node: NodeState): GraphRefusal | undefined {
     return node.missing === null ? undefined : nodeMissing(node.name, node.missing.text);

@@ -15,7 +15,7 @@ import type { CopyTarget } from "../images/target.ts";
 import type { WriterGate } from "./guests.ts";
 
 /** What a format node can say beside its bytes. */
-interface FormatNode {
+export interface FormatNode {
   readonly header?: { readonly clusterBits: number };
   layerExtent?(offset: number, length: number): Promise<LayerExtent>;
 }
@@ -33,7 +33,7 @@ export function isNode(nodes: JobNodes | undefined, name: string): boolean {
 }
 
 /** What stands below edges and filters: they show the bytes of one child. */
-function formatNodeOf(node: BlockNode): FormatNode {
+export function formatNodeOf(node: BlockNode): FormatNode {
   let found = node as BlockNode & FormatNode & { readonly child?: BlockNode };
   while (found.child !== undefined && found.layerExtent === undefined) {
     found = found.child as typeof found;

@@ -7,16 +7,8 @@ import type { ClosingContext, OpenContext } from "../driver.ts";
 import type { OpenImageFile } from "../images/files.ts";
 import { backingOfNew, checkBacking, type ImagePair, openPair } from "../images/pair.ts";
 import { SAME_IMAGE, type TargetImage } from "../images/target.ts";
-import type { MirrorImages, MirrorSource, MirrorTarget } from "./images.ts";
+import { isOneHole, type MirrorImages, type MirrorSource, type MirrorTarget } from "./images.ts";
 import type { MirrorParameters } from "./parameters.ts";
-
-/** True if an image shows that nothing was ever written to it. Raw files would have to be read. */
-async function isUntouched(target: TargetImage): Promise<boolean> {
-  const { node, format } = target;
-  if (node.size === 0 || format === "raw") return false;
-  const extent = await node.extent(0, node.size);
-  return extent.kind === "hole" && extent.length === node.size;
-}
 
 /** Refuses a name: without a graph no node has one. Source: QEMU 7.2 blockdev.c */
 function refuseReplaces(name: string): never {
@@ -70,7 +62,7 @@ class MirrorFiles implements MirrorImages {
     const { sync } = this.#parameters;
     const hasBacking = isMade && backingOfNew(sync, this.#pair.source) !== undefined;
     const isBlank = this.#parameters["target-is-zero"] ||
-      (isMade ? !hasBacking : await isUntouched(target));
+      (isMade ? !hasBacking : target.format !== "raw" && await isOneHole(target.node));
     return { node: target.node, isBlank, clusterSize: target.clusterSize };
   }
 

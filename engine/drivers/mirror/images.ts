@@ -6,6 +6,7 @@
 import type { DrainedEdge, Edge } from "../../block/edge.ts";
 import type { BlockNode, Extent } from "../../block/node.ts";
 import type { ClosingContext } from "../driver.ts";
+import type { RecordChanges } from "../nodes.ts";
 
 /** The target, once there is an image to write to. */
 export interface MirrorTarget {
@@ -47,13 +48,22 @@ export interface MirrorImages {
   readonly isPivoted?: boolean;
   /**
    * Puts the target in the place of `replaced`. Called while the source is drained; once more after
-   * a crash, unless `isPivoted`.
+   * a crash, unless `isPivoted`. Changes of a graph of nodes are recorded by `confirm`.
    *
    * @throws {BlockError} EPERM when it cannot be replaced any more
    */
-  pivot(source: DrainedEdge, target: BlockNode): Promise<void> | void;
+  pivot(source: DrainedEdge, target: BlockNode, confirm: RecordChanges): Promise<void> | void;
+  /** Takes out what was put in between the writers and the source. Safe to call twice. */
+  removeFilter?(): Promise<void>;
   /** Why `complete` cannot be accepted now; undefined = it can. */
   completeRefusal?(): string | undefined;
   /** Lets go of both. What was made for a job that never ran is removed. */
   close(hasRun: boolean): Promise<void>;
+}
+
+/** True if an image's map shows that it reads as zeros. Not for raw files: they would be read. */
+export async function isOneHole(image: BlockNode): Promise<boolean> {
+  if (image.size === 0) return false;
+  const { kind, length } = await image.extent(0, image.size);
+  return kind === "hole" && length === image.size;
 }

@@ -72,6 +72,7 @@ export class MirrorEnd {
     } else if (tap !== undefined) {
       await this.#images.source.edge.drained((source) => this.#takeOut(source, tap));
     }
+    await this.#images.removeFilter?.();
   }
 
   #takeOut(source: DrainedEdge, tap: SourceTap | undefined): void {
@@ -87,8 +88,8 @@ export class MirrorEnd {
     const target = this.#target;
     const act = { kind: "pivot", subject: replaced, before: before.name, after: target.name };
     this.#takeOut(source, this.#tap);
-    await context.act(act, async () => {
-      if (!isPivoted) await this.#images.pivot(source, target);
+    await context.act(act, async (confirm) => {
+      if (!isPivoted) await this.#images.pivot(source, target, confirm);
     });
   }
 

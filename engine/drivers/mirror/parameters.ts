@@ -52,9 +52,9 @@ export type MirrorCopyMode = "background" | "write-blocking";
 
 /** The parameters of a mirror as they are recorded. */
 export type MirrorParameters = {
-  /** Path of the image that is mirrored; relative to the base folder. */
+  /** Name of the node that is mirrored, or path of an image, relative to the base folder. */
   readonly source: string;
-  /** Path of the mirror; relative to the base folder. */
+  /** Name of the node that becomes the mirror, or a path; beside a node the file must exist. */
   readonly target: string;
   /**
    * `full`: all of it. `top`: what the top of its chain holds; without a backing file `full`.
@@ -63,6 +63,8 @@ export type MirrorParameters = {
   readonly sync: MirrorSync;
   /** Name of the node that the target replaces on completion. @default the source */
   readonly replaces?: string;
+  /** Name of the filter that is put above a source that is a node. @default a generated one */
+  readonly "filter-node-name"?: string;
   /** How the target comes to be; absent: it is made, or is there and empty. */
   readonly mode?: NewImageMode;
   /** Format of the target. @default that of the source if it is made, else probed */
@@ -90,6 +92,7 @@ const KNOWN: { readonly [name in keyof Required<MirrorParameters>]: true } = {
   target: true,
   sync: true,
   replaces: true,
+  "filter-node-name": true,
   mode: true,
   format: true,
   "source-format": true,
@@ -152,6 +155,7 @@ export function mirrorParameters(input: JsonObject): MirrorParameters {
     "target-is-zero": booleanParameter(input, "target-is-zero", false),
     ...given({
       replaces: textParameter(input, "replaces"),
+      "filter-node-name": textParameter(input, "filter-node-name"),
       mode: modeParameter(input),
       format: formatParameter(input, "format"),
       "source-format": formatParameter(input, "source-format"),
