@@ -1,6 +1,6 @@
 /**
- * The demo: a disk image is backed up twice by one transaction, live; then the same run is rebuilt
- * from its log, verified, and looked at in the middle.
+ * The demo: a disk image is backed up twice by one transaction, live, and a qcow2 overlay over it
+ * once more; then the same run is rebuilt from its log, verified, and looked at in the middle.
  *
  * Usage: demo.ts [--image PATH]. Exit status 0 only if everything held, 2 if it cannot begin.
  */
@@ -12,6 +12,7 @@ import { readTimeline, timelineLines } from "../../events/views/mod.ts";
 import type { EventReader } from "../../events/log/mod.ts";
 import { howToCall } from "../../api/cli/call.ts";
 import { type Job, type Joblog, type JobState, openJoblog } from "../../mod.ts";
+import { backUpChain } from "./demo/chain.ts";
 import { firstDifference, makeImage, sizesOf } from "./demo/image.ts";
 import { chooseImage, Unusable } from "./demo/choice.ts";
 import { Screen } from "./demo/screen.ts";
@@ -56,7 +57,14 @@ async function startJobs(joblog: Joblog, source: string, speed: number) {
     speed,
     autoFinalize: false,
     autoDismiss: false,
-    parameters: { source, target: join(FOLDER, `${id}.raw`), sync: "full" },
+    // Whatever image it is, its bytes are copied as they are.
+    parameters: {
+      source,
+      "source-format": "raw",
+      target: join(FOLDER, `${id}.raw`),
+      format: "raw",
+      sync: "full",
+    },
   });
   return await joblog.transaction(IDS.map(request), { completionMode: "grouped" });
 }
@@ -105,6 +113,16 @@ async function compare(source: string): Promise<void> {
       difference === undefined,
     );
   }
+}
+
+async function showChain(joblog: Joblog, source: string): Promise<void> {
+  screen.heading("And a qcow2 chain: an overlay over that image, backed up with sync=top");
+  const { ret, copiedBytes, bytes, mismatchAt } = await backUpChain(joblog, source, FOLDER);
+  hold(
+    `copy-top copied ${sized(copiedBytes)} of ${sized(bytes)}: what the overlay holds`,
+    ret === 0,
+  );
+  hold("copy-top.qcow2 over the same image shows a guest the same bytes", mismatchAt === undefined);
 }
 
 async function showTimelines(reader: EventReader, jobs: readonly Job[]): Promise<void> {
@@ -157,6 +175,7 @@ async function main(): Promise<void> {
     for (const job of jobs) screen.follow(job);
     await drive(copyA, copyB);
     await compare(source);
+    await showChain(joblog, source);
     await showTimelines(joblog.reader, jobs);
     await showProof(joblog.reader);
   } finally {
