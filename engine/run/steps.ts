@@ -21,6 +21,9 @@ export const MERGED_LENGTH_MAX = 64 * 2 ** 30;
 /** Kinds of which neighbouring steps become one. */
 export const MERGEABLE_KINDS: ReadonlySet<string> = new Set(["zeroed", "skipped", "hole"]);
 
+/** Kinds of steps that do nothing to a target. */
+const FREE_KINDS: ReadonlySet<string> = new Set(["skipped", "hole"]);
+
 /** Where the recorder puts what it has. Promises resolve when durable. */
 export interface StepSink {
   /** Records one step. */
@@ -63,7 +66,7 @@ export class StepRecorder implements ProgressMeter {
     return this.#total;
   }
 
-  /** Work since `mark()`. */
+  /** Work since `mark()`, holes and what was skipped left out. */
   get workSinceMark(): number {
     return this.#workSinceMark;
   }
@@ -143,7 +146,8 @@ export class StepRecorder implements ProgressMeter {
   #take(step: DriverStep): void {
     const work = step.work ?? step.length;
     this.#current += work;
-    this.#workSinceMark += work;
+    // What left nothing to be flushed brings no checkpoint nearer.
+    if (!FREE_KINDS.has(step.kind)) this.#workSinceMark += work;
     if (!MERGEABLE_KINDS.has(step.kind) || step.detail !== undefined) {
       this.close();
       this.#write(step);

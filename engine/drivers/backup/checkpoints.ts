@@ -43,6 +43,9 @@ export class Checkpoints {
   #frontier: number;
   #layer: "none" | "unknown" | "known";
   #retryFrom = 0;
+  // For an image of a tebibyte each map has 2 MiB: they are used again and again.
+  #spare: DirtyMap;
+  readonly #left: DirtyMap;
 
   /**
    * @param parts what they are made of
@@ -50,6 +53,9 @@ export class Checkpoints {
    * @param frontier where passes begin
    */
   constructor(parts: CheckpointParts, layer: "none" | "unknown", frontier: number) {
+    const { size, cluster } = parts.plan.copy.pending;
+    this.#spare = new DirtyMap(size, cluster);
+    this.#left = new DirtyMap(size, cluster);
     this.#parts = parts;
     this.#layer = layer;
     this.#frontier = frontier;
@@ -94,17 +100,19 @@ export class Checkpoints {
   /** Flushes the target; false after a failure, which becomes that of the pass, and at a cancel. */
   async flush(): Promise<boolean> {
     const { plan, tasks } = this.#parts;
-    const { unflushed, copy } = plan;
-    const flushing = new DirtyMap(unflushed.size, unflushed.cluster);
-    flushing.markAll(unflushed);
-    unflushed.clearAll();
+    const { unflushed: flushing, copy } = plan;
+    plan.unflushed = this.#spare;
+    this.#spare = flushing;
     try {
       const done = copy.target.flush().then(() => true);
-      return await tasks.untilCancelled(done) !== undefined;
+      const isFlushed = await tasks.untilCancelled(done) !== undefined;
+      flushing.clearAll();
+      return isFlushed;
     } catch (error) {
       if ((this.#parts.guests?.writeCount ?? 0) > 0) throw this.#lost(error);
       copy.pending.markAll(flushing);
       for (const { offset, length } of flushing.areas()) copy.done.clear(offset, length);
+      flushing.clearAll();
       tasks.fail({ operation: "write", error });
       return false;
     }
@@ -124,7 +132,8 @@ export class Checkpoints {
   #moment(): Moment {
     const { plan, guests } = this.#parts;
     const { copy } = plan;
-    const left = new DirtyMap(copy.pending.size, copy.cluster);
+    const left = this.#left;
+    left.clearAll();
     left.markAll(copy.pending);
     copy.markInWork(left);
     guests?.forget();

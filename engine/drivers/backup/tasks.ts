@@ -26,7 +26,7 @@ export interface CopyPlan {
   /** What is copied where, and what is still to be copied. */
   readonly copy: BlockCopy;
   /** Clusters that were written since the last flush began. */
-  readonly unflushed: DirtyMap;
+  unflushed: DirtyMap;
   /** How steps over zeros are called. */
   readonly zeroKind: ZeroKind;
   /** True while the target is one hole, so that zeros need no work. */
