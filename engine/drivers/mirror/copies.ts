@@ -1,6 +1,6 @@
 /**
  * The copying of a mirror: runs of dirty granules are taken, cut into operations of one kind, and
- * up to 16 of these are in flight.
+ * up to 16 of these are in flight, or 4 once the images copy between themselves.
  *
  * ```text
  * dirty     ..#########....##..      reset when a run is taken, set again by writes and failures
@@ -24,7 +24,7 @@ import type { MirrorState } from "../../block/mirror_state.ts";
 import type { Extent } from "../../block/node.ts";
 import type { IoOperation } from "../../../events/job/error_policy.ts";
 import type { DriverContext } from "../driver.ts";
-import { MIRROR_IN_FLIGHT_MAX, type MirrorGrain } from "./parameters.ts";
+import { MIRROR_IN_FLIGHT_MAX, MIRROR_OFFLOADED_MAX, type MirrorGrain } from "./parameters.ts";
 import { Stretch, type StretchKind } from "./stretch.ts";
 import type { MirrorSet } from "./mirror_set.ts";
 
@@ -46,6 +46,7 @@ export class MirrorCopies {
   readonly #stretches = new Set<Stretch>();
   #waiting: (() => void)[] = [];
   #cursor = 0;
+  #slotCount = MIRROR_IN_FLIGHT_MAX;
   #count = 0;
   #bytes = 0;
   #doneBytes = 0;
@@ -160,7 +161,7 @@ export class MirrorCopies {
     while (done < length) {
       const bytes = Math.min(operationBytes, length - done);
       while (
-        this.#count >= MIRROR_IN_FLIGHT_MAX ||
+        this.#count >= this.#slotCount ||
         (this.#count > 0 && this.#bytes + bytes > bufferBytes)
       ) {
         await this.nextEnd();
@@ -252,6 +253,7 @@ export class MirrorCopies {
   async #copy({ offset, length }: DirtyArea): Promise<void> {
     const { source, target } = this.#set;
     const offloaded = target.copyRange?.(source, offset, offset, length);
+    if (offloaded !== undefined) this.#slotCount = MIRROR_OFFLOADED_MAX;
     await (offloaded ?? copyByBuffer({ source, from: offset, target, to: offset, length }));
   }
 
