@@ -9,10 +9,10 @@
  * May be used by whoever opens images; the others know the node interface alone.
  */
 
-import { BufferPool } from "./buffers.ts";
+import { BufferPool, isAllZero } from "./buffers.ts";
 import { copyByBuffer } from "./copy.ts";
 import { BlockError } from "./errors.ts";
-import { DiskFile, type FileFacts, type FileOptions, isAllZero } from "./file.ts";
+import { DiskFile, type FileFacts, type FileOptions } from "./file.ts";
 import { type BlockNode, checkRange, checkWritable, type Extent } from "./node.ts";
 import { SCAN_GRAIN, ZeroScan } from "./zero_scan.ts";
 
@@ -207,6 +207,11 @@ export class FileNode implements BlockNode {
   /** Removes the file, but only if opening made it and its name still stands for it. */
   async removeCreated(): Promise<void> {
     await this.#file.removeCreated();
+  }
+
+  /** {@inheritDoc BlockNode.rest} */
+  async rest(): Promise<void> {
+    await this.#file.rest();
   }
 
   /** {@inheritDoc BlockNode.close} */

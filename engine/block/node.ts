@@ -102,6 +102,11 @@ export interface BlockNode {
    * @param length 1 or more
    */
   lend?(offset: number, length: number, use: (range: LentRange) => Promise<void>): Promise<Loan>;
+  /**
+   * Lets go of descriptors until the next access, which takes them again and fails with ESTALE
+   * when another file has the name by then. Absent = holds none, or cannot.
+   */
+  rest?(): Promise<void>;
   /** Hears what the node above is about to do; a fault node may make it fail. Never throws. */
   debugEvent?(event: DebugEvent): void;
 }

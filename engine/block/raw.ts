@@ -161,6 +161,11 @@ export class RawNode implements BlockNode {
     return this.#below.copyRange?.(source, from, this.#offset + to, length);
   }
 
+  /** {@inheritDoc BlockNode.rest} */
+  async rest(): Promise<void> {
+    await this.#below.rest?.();
+  }
+
   /** {@inheritDoc BlockNode.close} */
   async close(): Promise<void> {
     await this.#below.close();

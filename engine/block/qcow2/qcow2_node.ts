@@ -210,6 +210,12 @@ export class Qcow2Node implements BlockNode {
     return own === undefined || below === undefined ? undefined : `${own} ${below}`.trim();
   }
 
+  /** {@inheritDoc BlockNode.rest} */
+  async rest(): Promise<void> {
+    await this.#image.file.rest?.();
+    await this.#image.backing?.rest?.();
+  }
+
   /** Writes what is in memory, cuts off what the file has too much, and closes the chain. */
   async close(): Promise<void> {
     if (this.#isClosed) return;

@@ -99,6 +99,14 @@ export class BackupJob implements DriverJob {
     await this.#work.tasks.idle();
     // A flush that fails here ends the pass, and then the policy is asked.
     await this.#work.checkpoints.take();
+    // Writers keep both images at work; without them a paused job holds no descriptor.
+    if (this.#guests === undefined) await this.#rest();
+  }
+
+  async #rest(): Promise<void> {
+    const { source, target } = this.#images;
+    await source.node.rest?.();
+    await target.node.rest?.();
   }
 
   /** Closes both images; a target that was made for a job that never ran is removed. */
