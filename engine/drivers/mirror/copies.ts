@@ -20,11 +20,11 @@
 import { copyByBuffer } from "../../block/copy.ts";
 import type { DirtyArea } from "../../block/dirty_map.ts";
 import { BlockError } from "../../block/errors.ts";
-import type { MirrorState } from "../../block/mirror_state.ts";
 import type { Extent } from "../../block/node.ts";
 import type { IoOperation } from "../../../events/job/error_policy.ts";
 import type { DriverContext } from "../driver.ts";
 import { MIRROR_IN_FLIGHT_MAX, MIRROR_OFFLOADED_MAX, type MirrorGrain } from "./parameters.ts";
+import { Run } from "./run.ts";
 import { Stretch, type StretchKind } from "./stretch.ts";
 import type { MirrorSet } from "./mirror_set.ts";
 
@@ -44,6 +44,7 @@ export class MirrorCopies {
   readonly #options: MirrorCopiesOptions;
   readonly #context: DriverContext;
   readonly #stretches = new Set<Stretch>();
+  readonly #areas = new Set<DirtyArea>();
   #waiting: (() => void)[] = [];
   #cursor = 0;
   #slotCount = MIRROR_IN_FLIGHT_MAX;
@@ -115,10 +116,12 @@ export class MirrorCopies {
     while (this.#count > 0 && !this.isCancelled) await this.nextEnd();
   }
 
-  /** Gives up what is in flight: nothing of it is recorded any more. */
+  /** Gives up what is in flight: nothing of it is recorded, and no writer waits for it any more. */
   abandon(): void {
     for (const stretch of this.#stretches) stretch.drop();
     this.#stretches.clear();
+    for (const area of this.#areas) this.#set.state.settle(area, false);
+    this.#areas.clear();
   }
 
   /** Wakes whoever waits for an operation. */
@@ -223,6 +226,7 @@ export class MirrorCopies {
 
   async #perform(stretch: Stretch, area: DirtyArea): Promise<void> {
     stretch.begin(area.length);
+    this.#areas.add(area);
     this.#count++;
     this.#bytes += area.length;
     let isDone = false;
@@ -236,7 +240,7 @@ export class MirrorCopies {
       stretch.end(area, false);
       await this.#consult(stretch, error);
     } finally {
-      this.#set.state.settle(area, isDone);
+      if (this.#areas.delete(area)) this.#set.state.settle(area, isDone);
       this.#count--;
       this.#bytes -= area.length;
       this.wake();
@@ -262,38 +266,5 @@ export class MirrorCopies {
     const { target } = this.#set;
     if (this.#options.unmap) await target.discard(offset, length);
     await target.zero(offset, length);
-  }
-}
-
-/** A run of granules, handed out from its beginning on. */
-class Run {
-  readonly #state: MirrorState;
-  #rest: DirtyArea | undefined;
-
-  constructor(state: MirrorState, area: DirtyArea) {
-    this.#state = state;
-    this.#rest = area;
-  }
-
-  /** What was not handed out. */
-  get rest(): DirtyArea | undefined {
-    return this.#rest;
-  }
-
-  /** Hands out its next bytes; whoever gets them settles them. */
-  take(length: number): DirtyArea {
-    const rest = this.#rest!;
-    if (length >= rest.length) {
-      this.#rest = undefined;
-      return rest;
-    }
-    const [first, second] = this.#state.cut(rest, length);
-    this.#rest = second;
-    return first;
-  }
-
-  /** What was not handed out is dirty again. */
-  giveBack(): void {
-    if (this.#rest !== undefined) this.#state.settle(this.#rest, false);
   }
 }

@@ -96,7 +96,7 @@ export class MirrorJob implements DriverJob {
 
   /** Nobody's write waits for the target any more. */
   cancel(force: boolean): void {
-    if (force) this.#work?.tap.detach();
+    if (force) this.#work?.giveUp();
   }
 
   /** Pivots if that was asked for, and lets the source go on. */

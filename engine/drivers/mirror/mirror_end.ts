@@ -65,7 +65,7 @@ export class MirrorEnd {
     const hold = this.#hold;
     this.#tap = undefined;
     this.#hold = undefined;
-    tap?.detach();
+    tap?.mirror.stop();
     if (hold !== undefined) {
       this.#takeOut(hold.edge, tap);
       await hold.release();

@@ -13,6 +13,7 @@ import { DirtyMap } from "../../block/dirty_map.ts";
 import { FilterNode } from "../../block/filters/filter_node.ts";
 import { MirrorTop } from "../../block/filters/mirror_top.ts";
 import { type MirrorCopyMode, MirrorState } from "../../block/mirror_state.ts";
+import { BlockError } from "../../block/errors.ts";
 import type { BlockNode } from "../../block/node.ts";
 
 /** What a mirror is made of. */
@@ -85,6 +86,47 @@ class BookedTarget extends FilterNode {
   }
 }
 
+/** The target under writers, who are let go when the job gives up a target that hangs. */
+class WritersTarget extends FilterNode {
+  readonly #done: (offset: number, length: number) => void;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(child: BlockNode, done: (offset: number, length: number) => void) {
+    super(child);
+    this.#done = done;
+  }
+
+  override async write(offset: number, bytes: Uint8Array): Promise<void> {
+    await this.#unlessGivenUp(super.write(offset, bytes));
+    this.#done(offset, bytes.byteLength);
+  }
+
+  override async zero(offset: number, length: number): Promise<void> {
+    await this.#unlessGivenUp(super.zero(offset, length));
+    this.#done(offset, length);
+  }
+
+  /** Nobody waits any more for what is under way. */
+  giveUp(): void {
+    for (const stop of this.#waiting) stop();
+  }
+
+  #unlessGivenUp(work: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = () => {
+        reject(
+          new BlockError("EINTR", `Cannot write "${this.name}": its job gave it up`, {
+            operation: "write",
+            subject: this.name,
+          }),
+        );
+      };
+      this.#waiting.add(stop);
+      work.then(resolve, reject).then(() => this.#waiting.delete(stop));
+    });
+  }
+}
+
 /** The filter over the source, which also counts the changes that begin. */
 export class SourceTap extends MirrorTop {
   #writeCount = 0;
@@ -92,11 +134,6 @@ export class SourceTap extends MirrorTop {
   /** Changes of the source that were begun. */
   get writeCount(): number {
     return this.#writeCount;
-  }
-
-  /** Nobody's write waits for the target any more. */
-  detach(): void {
-    this.mirror.stop();
   }
 
   /** {@inheritDoc BlockNode.write} */
@@ -126,6 +163,7 @@ export class MirrorSet {
   readonly target: BlockNode;
   /** What is dirty and what is in work. */
   readonly state: MirrorState;
+  readonly #writers: WritersTarget;
   #unflushed: DirtyMap;
   // Where a blank target may hold something by now; undefined = it was never blank.
   readonly #touched: DirtyMap | undefined;
@@ -140,8 +178,9 @@ export class MirrorSet {
     const end = (offset: number, length: number) => this.#unflushed.mark(offset, length);
     this.source = source;
     this.target = new BookedTarget(target, touch, end);
+    this.#writers = new WritersTarget(this.target, (...range) => this.#noteWriter(...range));
     this.state = new MirrorState({
-      target: new BookedTarget(this.target, () => {}, (...range) => this.#noteWriter(...range)),
+      target: this.#writers,
       size,
       granularity,
       copyMode,
@@ -170,6 +209,12 @@ export class MirrorSet {
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.state.stop();
+  }
+
+  /** Nobody's write waits for the target any more. */
+  detach(): void {
+    this.state.stop();
+    this.#writers.giveUp();
   }
 
   /** True if nobody has written to this range of a target that was blank. */

@@ -15,43 +15,12 @@ import type { ErrorAction, IoOperation } from "../../../events/job/error_policy.
 import type { DriverContext } from "../driver.ts";
 import { MirrorCopies } from "./copies.ts";
 import type { MirrorImages, MirrorTarget } from "./images.ts";
+import { checkSizes, resumePointFor } from "./fitness.ts";
 import { fillInitialSet } from "./initial_set.ts";
 import { MirrorSet, SourceTap } from "./mirror_set.ts";
 import { type MirrorGrain, mirrorGrain, type MirrorParameters } from "./parameters.ts";
-import {
-  type MirrorResumePoint,
-  mirrorResumePoint,
-  readMirrorResumePoint,
-} from "./resume_point.ts";
+import { type MirrorResumePoint, mirrorResumePoint } from "./resume_point.ts";
 import { SourceHold } from "./source_hold.ts";
-
-/** Unit in which sizes of images are compared: one may be a raw file cut anywhere. */
-const SECTOR = 512;
-
-/** Source: QEMU 7.2 block/mirror.c mirror_run: the job starts, and then fails. */
-function checkSizes(source: BlockNode, target: BlockNode): void {
-  const sectors = (node: BlockNode) => Math.ceil(node.size / SECTOR);
-  if (sectors(source) === sectors(target) && target.size >= source.size) return;
-  throw new BlockError("EINVAL", "Source and target image have different sizes", {
-    operation: "open",
-    subject: target.name,
-    hint: "Give the target the size of the source, or let it be made.",
-  });
-}
-
-function readPoint(context: DriverContext, source: BlockNode): MirrorResumePoint | undefined {
-  if (context.resumeFrom === undefined) return undefined;
-  const point = readMirrorResumePoint(context.resumeFrom);
-  if (point === undefined) throw new Error("Cannot read the checkpoint of this mirror");
-  if (point.size === source.size) return point;
-  const sizes = `it had ${point.size} bytes when the job began and has ${source.size} now`;
-  const action = `Cannot go on with the mirror of "${source.name}"`;
-  throw new BlockError("EIO", `${action}: ${sizes}`, {
-    operation: "open",
-    subject: source.name,
-    hint: "Leave both images alone while a job uses them, and start a new mirror.",
-  });
-}
 
 /** What `begin` has found. */
 interface Beginning {
@@ -108,7 +77,7 @@ export class MirrorWork {
     context: DriverContext,
   ): Promise<MirrorWork | undefined> {
     const { edge } = images.source;
-    const point = readPoint(context, edge);
+    const point = resumePointFor(context.resumeFrom, edge);
     const target = await images.openTarget(context, point !== undefined);
     checkSizes(edge, target.node);
     const grain = mirrorGrain(parameters, target.clusterSize);
@@ -182,6 +151,12 @@ export class MirrorWork {
       await fillInitialSet({ dirty, sync, isTargetBlank, extent, topExtent }, this.#context);
     }
     this.tell();
+  }
+
+  /** Nobody waits any more for a target that may hang. */
+  giveUp(): void {
+    this.copies.abandon();
+    this.#set.detach();
   }
 
   /** Brings the progress up to date. Source: block/mirror.c job_progress_set_remaining. */

@@ -35,6 +35,8 @@ export interface MirrorBedOptions {
   readonly onSource?: FaultRule;
   /** Which accesses of the target fail. */
   readonly onTarget?: FaultRule;
+  /** Told of each access of the target's memory. */
+  readonly onTargetAccess?: (access: string, offset: number) => void;
   /** Called before each access of the source. */
   readonly beforeSource?: (site: FaultySite, count: number) => Promise<void> | void;
   /** Called before each access of the target. */
@@ -110,7 +112,11 @@ export class MirrorBed {
     const source = options.source ?? noise(size);
     this.source = new MemoryNode(source.slice(), { name: "source", ...turns, before });
     const target = options.target ?? new Uint8Array(size);
-    this.target = new MemoryNode(target.slice(), { name: "target", ...turns });
+    this.target = new MemoryNode(target.slice(), {
+      name: "target",
+      ...turns,
+      before: (access, offset) => options.onTargetAccess?.(access, offset),
+    });
   }
 
   /** Opens an engine that knows mirrors between the two images. */

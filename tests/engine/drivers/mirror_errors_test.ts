@@ -256,9 +256,13 @@ describe("mirror whose errors stay", () => {
       beforeTarget: async (site, count) =>
         site === "write" && count > 2 ? await hanging : undefined,
     });
-    const job = await bed.start({ "copy-mode": "write-blocking" });
+    const job = await bed.start({ "copy-mode": "write-blocking", "buf-size": 2 * MIB });
     assertEquals(job.state.status, "running");
+    // One waits for a copy that hangs, one hangs itself.
+    const writes = [bed.edge.write(MIB * 3 / 2, noise(5)), bed.edge.write(5 * MIB, noise(5))];
+    assert(await bed.world.isPending(Promise.all(writes)));
     await bed.world.done(job.cancel());
+    await bed.world.done(Promise.all(writes));
     assertEquals((await bed.world.stateOf("m")).outcome, "cancelled");
     const steps = (await bed.steps()).length;
     letGo();

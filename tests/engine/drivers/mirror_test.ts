@@ -117,6 +117,56 @@ describe("mirror", () => {
     assertEquals((await bed.sent()).slice(-5), END);
   });
 
+  for (const unmap of [true, false]) {
+    it(`lets zeros give up their space only with unmap, here ${unmap}`, async () => {
+      const source = noise(4 * KIB_64);
+      source.fill(0, KIB_64, 3 * KIB_64);
+      const discards: number[] = [];
+      const bed = await MirrorBed.open({
+        source,
+        target: noise(4 * KIB_64, 3),
+        onTargetAccess: (access, offset) => access === "discard" && discards.push(offset),
+      });
+      await bed.start({ unmap });
+      assertEquals([bed.isEqual, discards], [true, unmap ? [KIB_64] : []]);
+      assertEquals(await bed.steps(), [
+        `copied 0 ${KIB_64}`,
+        `zeroed ${KIB_64} ${2 * KIB_64}`,
+        `copied ${3 * KIB_64} ${KIB_64}`,
+      ]);
+    });
+  }
+
+  it("writes no zeros to a blank target, but where data was before", async () => {
+    const source = new Uint8Array(8 * KIB_64);
+    source.set(noise(KIB_64), 2 * KIB_64);
+    const zeroed: number[] = [];
+    const bed = await MirrorBed.open({
+      source,
+      isTargetBlank: true,
+      hasMap: true,
+      onTargetAccess: (access, offset) => access === "zero" && zeroed.push(offset),
+    });
+    const job = await bed.start();
+    assertEquals([bed.isEqual, await progressOf(bed), zeroed], [true, [KIB_64, KIB_64], []]);
+    await bed.write(5 * KIB_64, new Uint8Array(10));
+    await bed.write(2 * KIB_64, new Uint8Array(KIB_64));
+    await bed.world.ports.advance(300);
+    assertEquals([bed.isEqual, zeroed], [true, [2 * KIB_64]]);
+    assert((await bed.steps()).includes(`hole ${5 * KIB_64} ${KIB_64}`));
+    await bed.world.done(job.complete());
+    assert(bed.isPivoted);
+  });
+
+  it("ends cancelled with all done when its process ends for good", async () => {
+    const bed = await MirrorBed.open({ size: 4 * MIB });
+    await bed.start();
+    await bed.world.close("cancel");
+    await bed.crash();
+    assertEquals(await bed.sent(), [...READY, ...CANCELLED]);
+    assertEquals(await progressOf(bed), [4 * MIB, 4 * MIB]);
+  });
+
   it("starts with images of different sizes, and then fails", async () => {
     const bed = await MirrorBed.open({ size: MIB, target: new Uint8Array(MIB + 512) });
     const job = await bed.start();
