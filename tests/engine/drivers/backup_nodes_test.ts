@@ -120,4 +120,46 @@ describe("backup of nodes", () => {
     await held.cancel();
     await held.done;
   });
+
+  it("meets a lasting error again after each resume, and can be cancelled", async () => {
+    await joblog.nodes.remove("copy");
+    await joblog.nodes.add({
+      "driver": "qcow2",
+      "node-name": "copy",
+      "file": {
+        "driver": "blkdebug",
+        "image": { driver: "file", filename: "copy.qcow2" },
+        "inject-error": [{ event: "write_aio", iotype: "write", errno: 5, once: false }],
+      },
+    });
+    const policies = { "on-target-error": "stop" };
+    const job = await start({ source: "disk", target: "copy", ...policies });
+    const stopped = () =>
+      job.until(({ status, ioStatus }) => status === "paused" && ioStatus === "failed");
+    for (let round = 0; round < 3; round++) {
+      await stopped();
+      await assertRejects(() => job.pause(), Error, "Job is already paused");
+      await job.resume();
+    }
+    await stopped();
+    await job.cancel();
+    assertEquals((await job.done).outcome, "cancelled");
+  });
+
+  it("report ends it with the error, and io-status ok", async () => {
+    await joblog.nodes.remove("disk");
+    await joblog.nodes.add({
+      "driver": "qcow2",
+      "node-name": "disk",
+      "file": {
+        "driver": "blkdebug",
+        "image": { driver: "file", filename: "disk.qcow2" },
+        "inject-error": [{ event: "read_aio", iotype: "read", errno: 5, once: false }],
+      },
+    });
+    const policies = { "on-source-error": "enospc" };
+    const job = await start({ source: "disk", target: "copy", ...policies });
+    const end = await job.done;
+    assertEquals([end.ret, end.error?.errno, end.ioStatus], [-5, "EIO", "ok"]);
+  });
 });
