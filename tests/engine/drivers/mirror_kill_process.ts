@@ -1,0 +1,46 @@
+/**
+ * A process that mirrors a node under a guest that writes without end, and is killed in the middle.
+ *
+ *     mirror_kill_process.ts FOLDER SEED
+ *
+ * It prints `will <offset> <length> <seed>` before each write of the guest and `did` when it was
+ * acknowledged.
+ */
+import { join } from "node:path";
+import process from "node:process";
+import { openJoblog } from "../../../mod.ts";
+import { noise } from "../../support/images.ts";
+import { numbersFrom } from "../block/qcow2/seeded.ts";
+
+const [folder = "", seed = "1"] = process.argv.slice(2);
+const next = numbersFrom(Number(seed));
+
+function print(line: string): Promise<void> {
+  return new Promise((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
+}
+
+const joblog = await openJoblog({ path: join(folder, "jobs.log"), baseFolder: folder });
+if (joblog.nodes.list().length === 0) {
+  const files = [["a", "a.raw", "raw"], ["c", "c.qcow2", "qcow2"]] as const;
+  for (const [name, filename, driver] of files) {
+    const file = { driver: "file", filename };
+    await joblog.nodes.add({ driver, "node-name": name, file });
+  }
+}
+const guest = await joblog.nodes.writer("a");
+if (joblog.job("m") === undefined) {
+  const copyMode = next(2) === 0 ? "background" : "write-blocking";
+  const parameters = { source: "a", target: "c", "copy-mode": copyMode, "buf-size": 262_144 };
+  await joblog.start({ type: "mirror", id: "m", parameters, speed: 8 * 2 ** 20 });
+}
+await print("open");
+for (;;) {
+  const length = 1 + next(20_000);
+  const offset = next(guest.size - length);
+  const of = next(1_000_000);
+  await print(`will ${offset} ${length} ${of}`);
+  await guest.write(offset, noise(length, of));
+  await print("did");
+  // Mostly it rests, so that the mirror may become ready.
+  if (next(4) > 0) await new Promise((resolve) => setTimeout(resolve, next(30)));
+}
