@@ -3,8 +3,8 @@
  *
  *     tebibyte_bench.ts
  *
- * - 500 clusters lie scattered over the overlay, and a mebibyte in its backing file; both `full` and
- *   `top` are run through the engine, with a log in SQLite.
+ * - 500 clusters lie scattered over the overlay, and a mebibyte in its backing file; both `full`
+ *   and `top` are run through the engine, with a log in SQLite.
  * - Memory is the resident set of this process, looked at every 5 ms: its highest value so far.
  * - Where qemu-img is installed it compares the copies. A missed goal is printed, not an error.
  */
