@@ -2,6 +2,7 @@ import { JoblogError } from "../../events/log/errors.ts";
 import { backup } from "./backup.ts";
 import type { Driver } from "./driver.ts";
 import { mirror } from "./mirror.ts";
+import { stream } from "./stream.ts";
 
 /**
  * The kinds of jobs that an engine can run, by name.
@@ -88,5 +89,5 @@ export class DriverRegistry {
 
 /** The drivers that come with the house. */
 export function builtInDrivers(): readonly Driver[] {
-  return [backup, mirror];
+  return [backup, mirror, stream];
 }

@@ -1,0 +1,67 @@
+import { BlockError } from "../../block/errors.ts";
+import type { BlockNode } from "../../block/node.ts";
+import type { DriverContext, JsonValue } from "../driver.ts";
+
+/** What a checkpoint of a pass along a chain holds. */
+export type ChainPoint = {
+  /** Everything before this byte is done and durable. */
+  readonly offset: number;
+  /** Bytes of the pass. */
+  readonly size: number;
+  /** Name of the errno and text of the first error that was skipped; absent if there was none. */
+  readonly skipped?: readonly [code: string, text: string];
+};
+
+function isPlace(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+/** Reads a checkpoint back; undefined if it is not one of a pass. */
+export function readChainPoint(value: JsonValue | undefined): ChainPoint | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const { offset, size, skipped } = value as Record<string, JsonValue | undefined>;
+  if (!isPlace(offset) || !isPlace(size) || offset > size) return undefined;
+  if (skipped === undefined) return { offset, size };
+  if (!Array.isArray(skipped)) return undefined;
+  const [code, text] = skipped;
+  if (typeof code !== "string" || typeof text !== "string") return undefined;
+  return { offset, size, skipped: [code, text] };
+}
+
+/** Writes one down. */
+export function chainPoint(offset: number, size: number, skipped: unknown): ChainPoint {
+  if (skipped === undefined) return { offset, size };
+  const { code, message } = skipped as { readonly code?: unknown; readonly message?: unknown };
+  return { offset, size, skipped: [typeof code === "string" ? code : "EIO", String(message)] };
+}
+
+/** Where a pass begins, and what it remembers. */
+export interface PassStart {
+  /** First byte. */
+  readonly from: number;
+  /** The first error that was skipped. */
+  readonly skipped: unknown;
+}
+
+/**
+ * Where a pass begins in this process.
+ *
+ * @throws {BlockError} EIO when the image has another size than when the job began
+ */
+export function passStart(context: DriverContext, what: string, image: BlockNode): PassStart {
+  if (context.resumeFrom === undefined) return { from: 0, skipped: undefined };
+  const point = readChainPoint(context.resumeFrom);
+  if (point === undefined) throw new Error(`Cannot read the checkpoint of this ${what}`);
+  const { offset, size, skipped } = point;
+  const details = { operation: "open", subject: image.name } as const;
+  if (size !== image.size) {
+    const sizes = `it had ${size} bytes when the job began and has ${image.size} now`;
+    const hint = "Leave the images alone while a job uses them, and start a new job.";
+    const action = `Cannot go on with the ${what} of "${image.name}"`;
+    throw new BlockError("EIO", `${action}: ${sizes}`, { ...details, hint });
+  }
+  const error = skipped === undefined
+    ? undefined
+    : new BlockError(skipped[0], skipped[1], { ...details, operation: "read" });
+  return { from: offset, skipped: error };
+}
