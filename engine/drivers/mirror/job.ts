@@ -201,7 +201,7 @@ export class MirrorJob implements DriverJob {
   async #checkpoint(context: DriverContext, work: MirrorWork): Promise<void> {
     if (!work.canNote) return;
     await work.copies.idle();
-    if (work.canNote && await this.#flushed(context, work)) await work.note();
+    if (work.canNote && await this.#flushed(context, work)) await work.noteSoon();
   }
 
   async #flushed(context: DriverContext, work: MirrorWork): Promise<boolean> {

@@ -52,6 +52,7 @@ export class MirrorWork {
   #notedDoneBytes = -1;
   #notedWriteCount = -1;
   #notedStamp: string | undefined;
+  #saving: Promise<void> | undefined;
 
   private constructor(begun: Beginning) {
     const { set, context, grain, parameters } = begun;
@@ -238,14 +239,25 @@ export class MirrorWork {
 
   /** Takes a checkpoint, if it can. Nothing is in flight, and the target was just flushed. */
   async note(): Promise<void> {
+    await this.noteSoon();
+    await this.#saving;
+  }
+
+  /** As `note`, but what follows need not wait until it is durable: it is behind it in the log. */
+  async noteSoon(): Promise<void> {
+    await this.#saving;
     const stamp = await this.#set.source.stamp();
-    if (this.canNote) await this.#checkpoint(stamp);
+    if (!this.canNote) return;
+    this.#saving = this.#checkpoint(stamp);
+    // Whoever comes next hears of a failure; until then it is no unhandled one.
+    this.#saving.catch(() => {});
   }
 
   /** Notes, while the source is held, that both are equal. */
   async noteEnd(): Promise<void> {
     this.tell();
     if (this.#context.isCancelled) return;
+    await this.#saving;
     const stamp = await this.#set.source.stamp();
     if (this.hasNews || stamp !== this.#notedStamp) await this.#checkpoint(stamp);
   }
