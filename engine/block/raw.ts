@@ -79,6 +79,7 @@ export class RawNode implements BlockNode {
     use: (range: LentRange) => Promise<void>,
   ): Promise<Loan> {
     checkRange(this, "read", offset, length);
+    this.#below.debugEvent?.("read_aio");
     await use({ node: this.#below, offset: this.#offset + offset, length });
     return { length, isUsed: true };
   }

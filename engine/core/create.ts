@@ -6,7 +6,8 @@
  * ```text
  * one job        JobCreated JobStarted VerbAccepted
  * bad id         VerbRefused                                   (nothing was created)
- * bad speed      JobCreated JobDismissed VerbRefused           (found after the id was taken)
+ * bad speed      JobCreated JobDismissed VerbRefused           (found after the id was taken;
+ *                 so is a target that may not be written)
  * transaction    JobCreated... JobStarted... VerbAccepted      (oldest first)
  * a bad member   JobCreated... [of the bad one: JobDismissed] VerbAccepted{rollback}
  *                JobAborting... JobConcluded JobDismissed VerbAnswered
@@ -61,6 +62,8 @@ export interface JobPlan {
   readonly isResumable: boolean;
   /** The driver's refusal, found before the engine's own checks. */
   readonly refusal?: Refusal;
+  /** True if the refusal counts only once the id is taken, as a bad speed does. @default false */
+  readonly isRefusedLate?: boolean;
 }
 
 /** A creation. */
@@ -101,7 +104,7 @@ export interface IdsInUse {
  * Order: the driver's checks; the id's presence and form; its uniqueness.
  */
 export function earlyRefusal(plan: JobPlan, idsInUse: IdsInUse): Refusal | undefined {
-  if (plan.refusal !== undefined) return plan.refusal;
+  if (plan.refusal !== undefined && plan.isRefusedLate !== true) return plan.refusal;
   if (plan.id === null) return undefined;
   if (plan.id === undefined) return ID_REQUIRED;
   if (!isWellFormedId(plan.id)) return invalidId(plan.id);
@@ -125,7 +128,8 @@ function judge(plans: readonly JobPlan[], idsInUse: IdsInUse): Verdict {
     const refusal = earlyRefusal(plan, ids);
     if (refusal !== undefined) return { created, refusal, isLate: false };
     created.push(plan);
-    if (plan.speed < 0) return { created, refusal: INVALID_SPEED, isLate: true };
+    const late = plan.refusal ?? (plan.speed < 0 ? INVALID_SPEED : undefined);
+    if (late !== undefined) return { created, refusal: late, isLate: true };
     if (typeof plan.id === "string") made.add(plan.id);
   }
   return { created, isLate: false };

@@ -3,7 +3,7 @@
  */
 import type { JsonObject, RecordedEvent } from "../../events/log/event.ts";
 import { JoblogError } from "../../events/log/errors.ts";
-import { jobErrorOf } from "../../events/job/mod.ts";
+import { errnoError, jobErrorOf } from "../../events/job/mod.ts";
 import { type CreateCommand, decideCreate, type JobPlan } from "../core/create.ts";
 import type { Refusal } from "../core/refusals.ts";
 import type { OpenedJob } from "./drivers.ts";
@@ -99,7 +99,10 @@ export class Creation {
       const { parameters, callbacks, isResumable } = job;
       return { ...plan, parameters, callbacks, isResumable };
     } catch (error) {
-      return { ...plan, ...NOT_OPENED, refusal: refusalOf(error) };
+      const refusal = fileRefusal(error, request) ?? refusalOf(error);
+      if (!LATE_CODES.has(refusal.code)) return { ...plan, ...NOT_OPENED, refusal };
+      const { parameters = {} } = request;
+      return { ...plan, ...NOT_OPENED, parameters, refusal, isRefusedLate: true };
     }
   }
 
@@ -113,6 +116,9 @@ export class Creation {
     return missing === undefined ? undefined : noSuchDevice(missing);
   }
 }
+
+/** Who may do what to a node is asked when the id is taken. Source: QEMU 7.2 block_job_create. */
+const LATE_CODES: ReadonlySet<string> = new Set(["nodeReadOnly", "permissionConflict"]);
 
 const NOT_OPENED = { parameters: {}, callbacks: [], isResumable: false } as const;
 
@@ -132,6 +138,20 @@ export function createdBy(events: readonly RecordedEvent[]): Created {
   const runIds = events.filter((event) => event.type === "JobCreated")
     .map((event) => String(event.data["runId"]));
   return { groupId: group === undefined ? null : String(group.data["txnId"]), runIds };
+}
+
+/** Who asks by nodes is told in the graph's words of a file that cannot be opened. */
+function fileRefusal(
+  error: unknown,
+  { nodes = [], parameters = {} }: JobRequest,
+): Refusal | undefined {
+  const { target } = parameters;
+  const isFile = nodes.length > 0 && !nodes.includes("target") && typeof target === "string";
+  const { operation, code, errno } = error as Partial<Record<string, unknown>>;
+  // One that another job uses has QEMU's words already.
+  if (!isFile || operation !== "open" || errno === undefined || code === "EBUSY") return undefined;
+  const text = `Could not open '${target}': ${errnoError(String(code)).text}`;
+  return { code: "openFailed", text };
 }
 
 /** Drivers refuse with codes of their own; a system error becomes `openFailed`. */

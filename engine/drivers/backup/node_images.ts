@@ -7,6 +7,7 @@
 
 import { JoblogError } from "../../../events/log/errors.ts";
 import type { NodeState } from "../../../events/job/graph_state.ts";
+import type { Edge } from "../../block/edge.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { LayerExtent } from "../../block/qcow2/mod.ts";
 import type { JobNodes } from "../nodes.ts";
@@ -45,11 +46,21 @@ function formatOf({ driver }: NodeState): "raw" | "qcow2" {
   return driver === "qcow2" ? "qcow2" : "raw";
 }
 
-/** The image below a node, through filters; undefined if there is none or it has no file. */
+/** The file that a node's own bytes lie in, through formats and filters; undefined = none. */
+function pathOf(nodes: JobNodes, { path, children }: NodeState): string | undefined {
+  if (path !== null) return path;
+  const below = children["file"] ?? children["image"];
+  return below === undefined ? undefined : pathOf(nodes, nodes.find(below));
+}
+
+/** The image that shows through the uppermost layer; undefined if there is none in a file. */
 function backingOf(nodes: JobNodes, name: string): BackingName | undefined {
-  const below = nodes.chain(name).slice(1).find(({ path }) => path !== null);
-  if (below === undefined || below.path === null) return undefined;
-  return { path: below.path, format: formatOf(below) };
+  const layer = nodes.chain(name).find(({ driver }) => driver === "qcow2");
+  const below = layer?.children["backing"];
+  if (below === undefined) return undefined;
+  const shown = nodes.chain(below).find(({ driver }) => driver === "qcow2") ?? nodes.find(below);
+  const path = pathOf(nodes, shown);
+  return path === undefined ? undefined : { path, format: formatOf(shown) };
 }
 
 /** Opens a node as a source. Writers that come through other edges are kept by the gate. */
@@ -58,12 +69,14 @@ export function nodeSource(
   name: string,
 ): { readonly source: SourceImage; readonly gate: WriterGate } {
   nodes.check(name, "backup-source");
-  nodes.hold(name, ["backup-source"]);
+  // Who deletes it is told that the filter above it uses it.
+  nodes.hold(name, ["backup-source", "drive-del"]);
   const state = nodes.find(name);
   const node = nodes.attach(name);
   const layer = formatNodeOf(node);
   const backing = backingOf(nodes, name);
-  const known = { node, path: state.path ?? name, format: formatOf(state), backing, files: [] };
+  const path = pathOf(nodes, state) ?? name;
+  const known = { node, path, format: formatOf(state), backing, files: [] };
   const topExtent = (offset: number, length: number) => layer.layerExtent!(offset, length);
   const hasLayer = backing !== undefined && layer.layerExtent !== undefined;
   const source = hasLayer ? { ...known, topExtent } : known;
@@ -81,12 +94,23 @@ export function nodeSource(
   return { source, gate };
 }
 
+/** The filter over the source is made before the job is, and it is the filter that is refused. */
+function attachTarget(nodes: JobNodes, name: string): Edge {
+  try {
+    return nodes.attach(name, true);
+  } catch (error) {
+    if (!(error instanceof JoblogError)) throw error;
+    const text = `Could not create node: ${error.message}`;
+    throw new JoblogError("openFailed", text, { subject: name, cause: error });
+  }
+}
+
 /** Opens a node as a target: it is there, and is overwritten. */
 export function nodeTarget(nodes: JobNodes, name: string): CopyTarget {
   nodes.check(name, "backup-target");
   nodes.hold(name);
   const state = nodes.find(name);
-  const node = nodes.attach(name, true);
+  const node = attachTarget(nodes, name);
   const { header } = formatNodeOf(node);
   const clusterSize = header === undefined ? 1 : 2 ** header.clusterBits;
   return {
