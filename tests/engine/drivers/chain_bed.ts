@@ -36,6 +36,7 @@ export async function makeChain(
     next.set(model.subarray(0, size));
     model = next;
     const isRaw = plan.name.endsWith(".raw");
+    fs.rmSync(folder.file(plan.name), { force: true });
     if (isRaw) fs.writeFileSync(folder.file(plan.name), "");
     if (isRaw) fs.truncateSync(folder.file(plan.name), size);
     const backing = below === undefined ? {} : {
