@@ -24,7 +24,7 @@ import { GroupCommitter, tell } from "./group_committer.ts";
 import { checkAppend, placeAppend } from "./placing.ts";
 import { readFrontier } from "./proofs.ts";
 import { StreamHeads } from "./stream_heads.ts";
-import type { AppenderOptions } from "./appender_options.ts";
+import { type AppenderOptions, restFor } from "./appender_options.ts";
 import type { LogEnd, StoreBackend } from "./backend.ts";
 import type { RecordedEvent } from "./event.ts";
 import type { AppendRequest, AppendResult, PendingAppend } from "./store.ts";
@@ -86,7 +86,8 @@ export class Appender {
     options: AppenderOptions,
   ): Promise<Appender> {
     const end = await backend.end();
-    const committer = new GroupCommitter(backend, await readFrontier(backend, 0, end.position));
+    const frontier = await readFrontier(backend, 0, end.position);
+    const committer = new GroupCommitter(backend, frontier, () => restFor(options));
     const commands = new CommandOutcomes(lookup, options.maxCommands ?? 8_192, () => feed.end);
     const heads = new StreamHeads(backend, options.maxStreams ?? 100_000, () => feed.end);
     return new Appender(feed, commands, options, end, heads, committer);

@@ -189,7 +189,7 @@ export interface StoreBackend {
   putCursor(name: string, position: number, state?: JsonValue): Promise<void>;
   /** A projection's cursor; undefined = never ran. */
   cursor(name: string): Promise<{ position: number; state: JsonValue | undefined } | undefined>;
-  /** Frees the reserve that was kept for a full disk. Returns false if there is none. */
+  /** Frees the reserve for a full disk, or a piece of it. Returns false if nothing is left. */
   releaseReserve(): Promise<boolean>;
   /** Makes the reserve again. Returns false if there is no room or no such thing. */
   restoreReserve(): Promise<boolean>;

@@ -4,7 +4,8 @@
  * Invariants:
  *
  * - calls are serial and in the order of positions, because the right edge of the tree grows;
- * - a full disk costs one retry, after the reserve was freed; every other error is final;
+ * - a full disk costs a retry for each piece of the reserve that is freed, the later ones after a
+ *   wait, in which those who fill the disk come to rest; every other error is final;
  * - the error that comes out has the code "fenced" or "commitFailed".
  *
  * Called by the appender only. Source: DESIGN.md, The log, Durability.
@@ -14,16 +15,24 @@ import type { CommitBatch, StoreBackend, SubtreeRow } from "./backend.ts";
 import type { Group } from "./group.ts";
 import type { Frontier } from "./merkle.ts";
 
+/** A store that never runs out of reserve would never fail. */
+const RESERVE_PIECES_MAX = 8;
+
 /** See the head of this file. */
 export class GroupCommitter {
   readonly #backend: StoreBackend;
   readonly #frontier: Frontier;
+  readonly #rest: () => Promise<void>;
   readonly #reserveListeners = new Set<() => void>();
 
-  /** @param frontier right edge of the tree over everything that is durable */
-  constructor(backend: StoreBackend, frontier: Frontier) {
+  /**
+   * @param frontier right edge of the tree over everything that is durable
+   * @param rest waits until writers who met the full disk have noticed
+   */
+  constructor(backend: StoreBackend, frontier: Frontier, rest: () => Promise<void>) {
     this.#backend = backend;
     this.#frontier = frontier;
+    this.#rest = rest;
   }
 
   /** See `EventStore.onReserveReleased`. */
@@ -47,14 +56,19 @@ export class GroupCommitter {
   }
 
   async #retry(batch: CommitBatch, first: unknown): Promise<Error | undefined> {
-    try {
-      if (!(await this.#backend.releaseReserve())) return failureOf(first);
-      await this.#backend.commit(batch);
-    } catch (error) {
-      return failureOf(error);
+    let error = first;
+    for (let piece = 0; piece < RESERVE_PIECES_MAX && isDiskFull(error); piece++) {
+      if (piece > 0) await this.#rest();
+      try {
+        if (!(await this.#backend.releaseReserve())) break;
+        await this.#backend.commit(batch);
+        tell(this.#reserveListeners, undefined);
+        return undefined;
+      } catch (failure) {
+        error = failure;
+      }
     }
-    tell(this.#reserveListeners, undefined);
-    return undefined;
+    return failureOf(error);
   }
 }
 

@@ -1,10 +1,20 @@
 /**
  * The reserve: 4 MiB beside the log, really allocated, to be freed when the disk is full so that
- * the engine can still record why it stops.
+ * the engine can still record why it stops. It is freed in two halves: who fills the disk may take
+ * the first one before the log does.
  *
  * Source: DESIGN.md, The log, Durability.
  */
-import { closeSync, existsSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
 
 /** Size of the reserve in bytes. */
 export const RESERVE_BYTES: number = 4 * 1024 * 1024;
@@ -16,11 +26,13 @@ export function reservePath(path: string): string {
   return `${path}.reserve`;
 }
 
-/** Frees the reserve. Returns false if there is none. */
+/** Frees one half of the reserve, or what is left of it. Returns false if there is none. */
 export function freeReserve(path: string): boolean {
   const reserve = reservePath(path);
-  if (!existsSync(reserve)) return false;
-  rmSync(reserve, { force: true });
+  const bytes = statSync(reserve, { throwIfNoEntry: false })?.size;
+  if (bytes === undefined) return false;
+  if (bytes > RESERVE_BYTES / 2) truncateSync(reserve, RESERVE_BYTES / 2);
+  else rmSync(reserve, { force: true });
   return true;
 }
 

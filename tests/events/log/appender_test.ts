@@ -198,6 +198,22 @@ describe("a failed commit", () => {
     assertEquals(await store.root(), rootOf(leaves));
   });
 
+  it("waits before it takes the next piece of a reserve, and tells of it once", async () => {
+    let [rests, released] = [0, 0];
+    const scheduleLater = (go: () => void) => {
+      rests++;
+      setImmediate(go);
+    };
+    const { store, faults, flushes } = await manual({ scheduleLater });
+    store.onReserveReleased(() => released++);
+    faults.failures.push(diskFull(), diskFull());
+    faults.reserves = 3;
+    const call = store.append(to("a", [1]));
+    await drain(store, flushes);
+    assertEquals([(await call).events[0]!.position, released, faults.reserves], [1, 1, 1]);
+    assertEquals([rests, faults.commits], [10, [1, 1, 1]]);
+  });
+
   it("stops the store when the disk is full again, or when there is no reserve", async () => {
     for (const reserves of [1, 0]) {
       const { store, faults, flushes } = await manual();

@@ -55,7 +55,12 @@ describe("a full disk", () => {
     assertEquals(statSync(reserve).size, RESERVE_BYTES);
     assert(statSync(reserve).blocks * 512 >= RESERVE_BYTES, "not sparse");
     assert(await backend.sizeBytes() > RESERVE_BYTES, "the size counts it");
-    assertEquals([await backend.releaseReserve(), existsSync(reserve)], [true, false]);
+    assertEquals([await backend.releaseReserve(), statSync(reserve).size], [true, 2 * MIB]);
+    assertEquals([await backend.restoreReserve(), statSync(reserve).size], [true, RESERVE_BYTES]);
+    for (const size of [2 * MIB, undefined]) {
+      const isFreed = await backend.releaseReserve();
+      assertEquals([isFreed, statSync(reserve, { throwIfNoEntry: false })?.size], [true, size]);
+    }
     assertEquals(await backend.releaseReserve(), false);
     assertEquals([await backend.restoreReserve(), statSync(reserve).size], [true, RESERVE_BYTES]);
   });
