@@ -5,9 +5,10 @@
  * program: 1 for images that differ, or in which a check finds something.
  */
 import { statSync } from "node:fs";
+import { dirname, extname, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { EXIT } from "../errors.ts";
-import { usageError } from "./arguments.ts";
+import { bytesOf, usageError } from "./arguments.ts";
 import type { ImageTools } from "./host.ts";
 import type { Invocation } from "./invocation.ts";
 import type { OptionParsers } from "./run_options.ts";
@@ -57,6 +58,13 @@ function format(command: Command, flags: string, text: string): Command {
   return command.addOption(new Option(flags, text).choices(FORMATS));
 }
 
+type Format = "raw" | "qcow2";
+
+/** A new image's format: as given, else as the ending of its name says. */
+function formatOf(path: string, given: Format | undefined): Format {
+  return given ?? (extname(path).toLowerCase() === ".qcow2" ? "qcow2" : "raw");
+}
+
 function lines(pairs: readonly (readonly [string, unknown])[]): string {
   const known = pairs.filter(([, value]) => value !== undefined);
   return known.map(([name, value]) => `${name}: ${String(value)}\n`).join("");
@@ -98,16 +106,23 @@ const info: Work = async (invocation, tools, [path], options) => {
   return EXIT.ok;
 };
 
-const create: Work = async (invocation, tools, [path], options) => {
-  const { format: kind = "raw", backing } = options;
+const create: Work = async (invocation, tools, [path, length], options) => {
+  const { backing } = options;
+  const kind = formatOf(path!, options.format);
   if (backing !== undefined && options.backingFormat === undefined) {
     throw usageError("backing", "needs its format: give --backing-format", backing);
   }
-  const size = options.size ??
-    (backing === undefined
-      ? undefined
-      : (await tools.info(backing, options.backingFormat)).virtualSize);
-  if (size === undefined) throw usageError("image", "needs a size: give --size", path!);
+  if (length !== undefined && options.size !== undefined) {
+    throw usageError("size", "is given twice: leave --size out", length);
+  }
+  let size = length === undefined ? options.size : bytesOf("size", length);
+  if (size === undefined && backing !== undefined) {
+    // Its name in the image is relative to the image's folder.
+    const place = resolve(dirname(path!), backing);
+    size = (await tools.info(place, options.backingFormat)).virtualSize;
+  }
+  if (size === undefined) throw usageError("image", "needs a size behind its name", path!);
+  if (size < 0) throw usageError("size", "is no size of an image: give 0 or more", String(size));
   await tools.create(path!, kind, {
     size,
     ...(options.clusterSize === undefined ? {} : { clusterSize: options.clusterSize }),
@@ -178,7 +193,8 @@ const compare: Work = async (invocation, tools, [a, b], options) => {
 };
 
 const convert: Work = async (invocation, tools, [source, target], options) => {
-  const { targetFormat: kind = "raw", clusterSize } = options;
+  const { clusterSize } = options;
+  const kind = formatOf(target!, options.targetFormat);
   const own = clusterSize === undefined ? {} : { clusterSize };
   await tools.convert(
     { path: source!, format: options.format },
@@ -200,13 +216,13 @@ const ofTwo = (command: Command, text: string) => {
 export const IMAGE_COMMANDS: readonly ImageCommand[] = [
   { usage: "info <file>", summary: "Say what an image is", options: ofImage, work: info },
   {
-    usage: "create <file>",
-    summary: "Make an image",
+    usage: "create <file> [size]",
+    summary: "Make an image of a size such as 10G",
     options: (command, { bytes }) => {
-      format(command, "-f, --format <format>", "format of the image (default: raw)")
+      format(command, "-f, --format <format>", "format of the image (default: as its name ends)")
         .option(
           "--size <bytes>",
-          "bytes that a guest sees (default: as its backing file)",
+          "as the size behind the name (default: as its backing file)",
           bytes("size"),
         )
         .option("-b, --backing <file>", "its backing file, as it is named in the image")
@@ -243,7 +259,7 @@ export const IMAGE_COMMANDS: readonly ImageCommand[] = [
     usage: "convert <file> <target>",
     summary: "Copy what a guest sees of an image into a new one",
     options: (command, { bytes }) => {
-      ofTwo(command, "format of the new image (default: raw)");
+      ofTwo(command, "format of the new image (default: as its name ends)");
       command.option("--cluster-size <bytes>", "bytes of a cluster", bytes("cluster-size"));
     },
     work: convert,

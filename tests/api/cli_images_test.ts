@@ -1,10 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
-import { writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { checkByQemu, HAS_QEMU, qemuImg } from "../engine/block/qcow2/qemu.ts";
 import { CliFolder } from "./cli_process.ts";
 
 const MIB = 1_048_576;
+const MADE_QCOW2 = `made a.QCOW2 in format qcow2, ${3 * MIB} bytes\n`;
 
 let at: CliFolder;
 beforeEach(() => {
@@ -47,6 +48,22 @@ describe("joblog image", () => {
     const differs = await at.run("image", "compare", "b.qcow2", "other.raw");
     assertEquals([differs.status, differs.out], [1, `they differ at offset ${MIB}\n`]);
     if (HAS_QEMU) assertEquals(checkByQemu(at.path("b.qcow2")), { corruptions: 0, leaks: 0 });
+  });
+
+  it("take the format from the name, a size behind it, and a backing beside it", async () => {
+    assertEquals((await at.run("image", "create", "a.QCOW2", "3M")).out, MADE_QCOW2);
+    assertEquals((await at.run("image", "create", "a.img", "512K")).status, 0);
+    assertEquals((await at.json("image", "info", "a.img"))["virtual-size"], MIB / 2);
+    assertEquals((await at.run("image", "convert", "base.raw", "b.qcow2")).status, 0);
+    assertEquals((await at.json("image", "info", "b.qcow2"))["format"], "qcow2");
+    mkdirSync(at.path("deep"));
+    const over = ["--backing", "../base.raw", "--backing-format", "raw"];
+    assertEquals((await at.run("image", "create", "deep/c.qcow2", ...over)).status, 0);
+    assertEquals((await at.json("image", "info", "deep/c.qcow2"))["virtual-size"], 2 * MIB);
+    const twice = await at.run("image", "create", "d.raw", "1M", "--size", "2M");
+    assertEquals([twice.status, twice.err.includes("given twice")], [2, true], twice.err);
+    const negative = await at.run("image", "create", "d.raw", "-1");
+    assertEquals([negative.status, existsSync(at.path("d.raw"))], [2, false]);
   });
 
   it("says what cannot be done, with a hint", async () => {

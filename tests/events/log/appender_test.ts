@@ -200,10 +200,7 @@ describe("a failed commit", () => {
 
   it("waits before it takes the next piece of a reserve, and tells of it once", async () => {
     let [rests, released] = [0, 0];
-    const scheduleLater = (go: () => void) => {
-      rests++;
-      setImmediate(go);
-    };
+    const scheduleLater = (go: () => void) => void (rests++, setImmediate(go));
     const { store, faults, flushes } = await manual({ scheduleLater });
     store.onReserveReleased(() => released++);
     faults.failures.push(diskFull(), diskFull());
