@@ -164,6 +164,7 @@ export const ERROR_TABLE: { readonly [C in ErrorCode]: ErrorRow } = {
   closing: row(503, "refused", "The engine is closing"),
   idempotencyConflict: row(422, "refused", "The idempotency key was used for something else"),
   unknownNode: row(404, "notFound", "No such node"),
+  unknownDevice: row(404, "notFound", "No such device", "DeviceNotFound"),
   duplicateNode: row(409, "refused", "The node name is in use"),
   invalidNodeName: row(400, "refused", "The node name is malformed"),
   nodeInUse: row(409, "refused", "The node is in use"),

@@ -50,6 +50,7 @@ export { type BitmapInfo, type NodeInfo, nodeInfos } from "./node_info.ts";
 export type { BitmapRequest, BitmapVerb } from "./bitmap_verbs.ts";
 export { NodeSession, type PathOptions, type SessionOwner } from "./node_session.ts";
 export {
+  deviceNotFound,
   graphError,
   type GraphRefusal,
   type GraphRefusalCode,

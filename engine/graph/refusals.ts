@@ -13,10 +13,12 @@ import { JoblogError } from "../../events/log/errors.ts";
  * somebody who holds the node forbids the operation. `nodeMissing`: the node was lost at the last
  * opening of the log. `notRootNode`: it has a parent, and the operation is for roots only.
  * `permissionConflict`: two users of a node do not go together. `nodeNotReopened`: it cannot be
- * opened anew in this way. `bitmapUnusable`: a job uses the bitmap, or its bits are lost.
+ * opened anew in this way. `unknownDevice`: as `unknownNode`, where the wire has another class of
+ * error for it. `bitmapUnusable`: a job uses the bitmap, or its bits are lost.
  */
 export const GRAPH_REFUSALS = [
   "unknownNode",
+  "unknownDevice",
   "duplicateNode",
   "invalidNodeName",
   "nodeInUse",
@@ -68,6 +70,11 @@ export function noSuchNode(name: string): GraphRefusal {
 /** A job command whose argument may name a device or a node. */
 export function noSuchDevice(name: string): GraphRefusal {
   return { code: "unknownNode", text: `Cannot find device='${name}' nor node-name='${name}'` };
+}
+
+/** The same of a commit, which has a class of errors of its own. Source: qmp_block_commit. */
+export function deviceNotFound(name: string): GraphRefusal {
+  return { code: "unknownDevice", text: `Device '${name}' not found` };
 }
 
 /** A reference in options, or an argument that can only name a node. */

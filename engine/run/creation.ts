@@ -7,7 +7,7 @@ import { errnoError, jobErrorOf } from "../../events/job/mod.ts";
 import { type CreateCommand, decideCreate, type JobPlan } from "../core/create.ts";
 import type { Refusal } from "../core/refusals.ts";
 import type { OpenedJob } from "./drivers.ts";
-import { noSuchDevice } from "../graph/mod.ts";
+import { deviceNotFound, noSuchDevice } from "../graph/mod.ts";
 import type { Engine } from "./engine.ts";
 import type { CommandHead, CommandRecord, Created, CreateOptions, JobRequest } from "./requests.ts";
 
@@ -107,13 +107,16 @@ export class Creation {
   }
 
   /** The first parameter that must name an open node and does not. */
-  async #missingNode({ nodes = [], parameters = {} }: JobRequest): Promise<Refusal | undefined> {
+  async #missingNode(
+    { type, nodes = [], parameters = {} }: JobRequest,
+  ): Promise<Refusal | undefined> {
     if (nodes.length === 0) return undefined;
     const host = this.#engine.nodes;
     await host.rebuild();
     const names = nodes.map((parameter) => String(parameters[parameter]));
     const missing = names.find((name) => host.graph.view.node(name) === undefined);
-    return missing === undefined ? undefined : noSuchDevice(missing);
+    if (missing === undefined) return undefined;
+    return type === "commit" ? deviceNotFound(missing) : noSuchDevice(missing);
   }
 }
 

@@ -2,7 +2,7 @@
  * Commands that start jobs on nodes and files, one by one or in a transaction.
  *
  * Source: QEMU 7.2 qapi/block-core.json BackupCommon, BlockdevBackup, DriveBackup, DriveMirror,
- * blockdev-mirror; qapi/transaction.json.
+ * blockdev-mirror, block-stream, block-commit; qapi/transaction.json.
  */
 import { BITMAP_ADD, BITMAP_MERGE, BITMAP_NAME } from "./nodes.ts";
 import {
@@ -60,6 +60,14 @@ const DRIVE_BACKUP = object("DriveBackup", {
 const ENDING = {
   "auto-finalize": optional(BOOL),
   "auto-dismiss": optional(BOOL),
+} as const satisfies QmpMembers;
+
+/** What jobs on a backing chain have besides. */
+const OF_A_CHAIN = {
+  speed: optional(INT),
+  "on-error": optional(ON_ERROR),
+  "filter-node-name": optional(STR),
+  ...ENDING,
 } as const satisfies QmpMembers;
 
 /** The data of each action; the wire has it as one member, `data`. */
@@ -151,6 +159,31 @@ export const BLOCK_JOB_COMMANDS = {
       unmap: optional(BOOL),
       "copy-mode": optional(COPY_MODE),
       ...ENDING,
+    },
+  },
+  "block-stream": {
+    summary: "Fill a node with what lies below it, and shorten its backing chain",
+    arguments: {
+      "job-id": optional(STR),
+      device: required(STR),
+      base: optional(STR),
+      "base-node": optional(STR),
+      "backing-file": optional(STR),
+      bottom: optional(STR),
+      ...OF_A_CHAIN,
+    },
+  },
+  "block-commit": {
+    summary: "Write what layers of a chain hold into one below, and take them out",
+    arguments: {
+      "job-id": optional(STR),
+      device: required(STR),
+      "base-node": optional(STR),
+      base: optional(STR),
+      "top-node": optional(STR),
+      top: optional(STR),
+      "backing-file": optional(STR),
+      ...OF_A_CHAIN,
     },
   },
   transaction: {

@@ -21,6 +21,8 @@ const WITHOUT_EFFECT = new Set(["unmap"]);
 interface Start {
   readonly type: string;
   readonly nodes: readonly string[];
+  /** Name of the parameter that the argument `device` becomes. @default "source" */
+  readonly device?: "device" | "source";
 }
 
 const STARTS = {
@@ -28,6 +30,8 @@ const STARTS = {
   "drive-backup": { type: "backup", nodes: ["source"] },
   "blockdev-mirror": { type: "mirror", nodes: ["source", "target"] },
   "drive-mirror": { type: "mirror", nodes: ["source"] },
+  "block-stream": { type: "stream", nodes: ["device"], device: "device" },
+  "block-commit": { type: "commit", nodes: ["device"], device: "device" },
 } as const satisfies { readonly [command: string]: Start };
 
 /** Jobs that a transaction may start. */
@@ -37,7 +41,7 @@ const ACTIONS: { readonly [action: string]: Start | undefined } = {
 };
 
 /** One job of the wire's arguments. */
-function jobOf({ type, nodes }: Start, args: Arguments): JobStart {
+function jobOf({ type, nodes, device = "source" }: Start, args: Arguments): JobStart {
   const parameters = Object.fromEntries(
     Object.entries(args).filter(([name]) => !OF_THE_JOB.has(name) && !WITHOUT_EFFECT.has(name)),
   );
@@ -46,7 +50,7 @@ function jobOf({ type, nodes }: Start, args: Arguments): JobStart {
     nodes,
     // No node here belongs to a device, whose name would be the id.
     id: (args["job-id"] as string | undefined) ?? "",
-    parameters: { source: args["device"] as string, ...parameters },
+    parameters: { [device]: args["device"] as string, ...parameters },
     speed: (args["speed"] as number | undefined) ?? 0,
     autoFinalize: args["auto-finalize"] !== false,
     autoDismiss: args["auto-dismiss"] !== false,
@@ -102,5 +106,7 @@ export const BLOCK_JOB_HANDLERS = {
   "drive-backup": starts(STARTS["drive-backup"]),
   "blockdev-mirror": starts(STARTS["blockdev-mirror"]),
   "drive-mirror": starts(STARTS["drive-mirror"]),
+  "block-stream": starts(STARTS["block-stream"]),
+  "block-commit": starts(STARTS["block-commit"]),
   transaction,
 } as const;

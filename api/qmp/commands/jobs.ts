@@ -60,6 +60,15 @@ function textOf({ error }: LiveJob): string {
   return error === null ? "Input/output error" : wireErrorText(error);
 }
 
+/**
+ * A mirror, or a commit of the active layer, keeps its source still from the end of its run on until
+ * it is concluded, and counts as paused. Only such a job can have been told to end.
+ */
+function keepsSourceStill({ status, isCompleteRequested, isCancelRequested }: LiveJob): boolean {
+  const isBetween = status === "waiting" || status === "pending";
+  return isBetween && (isCompleteRequested || isCancelRequested);
+}
+
 /** `busy` is false: whether a job is between two pieces of I/O is not told. */
 function blockJobInfo(job: LiveJob) {
   return {
@@ -68,7 +77,7 @@ function blockJobInfo(job: LiveJob) {
     len: job.progress.total,
     offset: job.progress.current,
     busy: false,
-    paused: job.pauseCount > 0,
+    paused: job.pauseCount > 0 || keepsSourceStill(job),
     speed: job.speed,
     "io-status": job.ioStatus,
     ready: job.status === "ready" || job.status === "standby",

@@ -78,6 +78,30 @@ describe("QMP commands that start jobs", () => {
     await client.run("job-dismiss", { id: "j" });
   });
 
+  it("name the node of a chain as its device; a commit's has a class of its own", async () => {
+    const client = await toy.client();
+    await client.run("blockdev-add", { ...NULL, "node-name": "a" });
+    const ghost = { "job-id": "j", device: "ghost" };
+    assertEquals((await client.run("block-stream", ghost)).error, {
+      class: "GenericError",
+      desc: "Cannot find device='ghost' nor node-name='ghost'",
+    });
+    assertEquals((await client.run("block-commit", ghost)).error, {
+      class: "DeviceNotFound",
+      desc: "Device 'ghost' not found",
+    });
+    const args = { "job-id": "j", device: "a", "base-node": "b", "on-error": "stop", speed: 1 };
+    for (const command of ["block-stream", "block-commit"]) {
+      const kept = { ...args, "auto-dismiss": false };
+      assertEquals(await client.run(command, kept), { return: {} });
+      const { parameters, speed, type } = toy.joblog.job("j")!.state;
+      assertEquals([`block-${type}`, speed], [command, 1]);
+      assertEquals(parameters, { device: "a", "base-node": "b", "on-error": "stop" });
+      await toy.joblog.job("j")!.until(({ status }) => status === "concluded");
+      await client.run("job-dismiss", { id: "j" });
+    }
+  });
+
   it("take no file for a node, and say so in QEMU's words, on record", async () => {
     const client = await toy.client();
     await client.run("blockdev-add", { ...NULL, "node-name": "a" });

@@ -174,6 +174,24 @@ describe("a QMP session", () => {
     }]);
   });
 
+  it("shows a mirror that is pending as paused, a backup not: it keeps its source", async () => {
+    const held = { autoFinalize: false };
+    await toy.start("m", { ready: true, has: ["complete"] }, { type: "mirror", ...held });
+    await toy.start("b", {}, { type: "backup", ...held });
+    const client = await toy.client();
+    await toy.joblog.job("m")!.until(({ status }) => status === "ready");
+    await client.run("job-complete", { id: "m" });
+    for (const id of ["m", "b"]) {
+      await toy.joblog.job(id)!.until(({ status }) => status === "pending");
+    }
+    const { return: jobs } = await client.run("query-block-jobs");
+    const shown = jobs.map(({ device, paused }: { device: string; paused: boolean }) =>
+      `${device} ${paused}`
+    );
+    assertEquals(shown, ["b false", "m true"]);
+    for (const id of ["m", "b"]) await client.run("job-finalize", { id });
+  });
+
   it("tells the history of a job, also of one that is gone", async () => {
     const client = await toy.client();
     await toy.start("j");
