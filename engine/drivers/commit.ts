@@ -1,6 +1,7 @@
 import { mirrorOf } from "./commit/active.ts";
 import { openCommitFiles, type OpenedCommit } from "./commit/files.ts";
 import { CommitJob } from "./commit/job.ts";
+import { openCommitNodes } from "./commit/node_images.ts";
 import { type CommitParameters, commitParameters } from "./commit/parameters.ts";
 import { defineDriver, type Driver, type OpenContext } from "./driver.ts";
 import { MirrorJob } from "./mirror/job.ts";
@@ -49,6 +50,6 @@ export function commitDriver(
  * is tried again after 100 ms instead of at once; up to eight pieces are copied side by side; a
  * job can outlive its process.
  */
-export const commit: Driver<CommitParameters> = commitDriver((parameters, context) =>
-  openCommitFiles(parameters, context)
+export const commit: Driver<CommitParameters> = commitDriver(async (parameters, context) =>
+  await openCommitNodes(parameters, context) ?? await openCommitFiles(parameters, context)
 );

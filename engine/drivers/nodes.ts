@@ -60,6 +60,8 @@ export interface JobNodes {
   find(name: string): NodeState;
   /** True if no other node leads to it. */
   isRoot(name: string): boolean;
+  /** Who leads to a node, and as what. */
+  parents(name: string): readonly { readonly parent: NodeState; readonly role: string }[];
   /** Its backing chain, itself first, filters included. */
   chain(name: string): readonly NodeState[];
   /** The block behind a node, such as a `Qcow2Node`, for what only its format can say. */

@@ -2,6 +2,7 @@ import { defineDriver, type Driver, type OpenContext } from "./driver.ts";
 import { openStreamFiles } from "./stream/files.ts";
 import type { StreamImages } from "./stream/images.ts";
 import { StreamJob } from "./stream/job.ts";
+import { openStreamNodes } from "./stream/node_images.ts";
 import { type StreamParameters, streamParameters } from "./stream/parameters.ts";
 
 export type { StreamImages } from "./stream/images.ts";
@@ -39,6 +40,6 @@ export function streamDriver(
  * the old one; up to eight pieces are copied side by side; zeros are made by table entries; a job
  * can outlive its process, and then looks at what the image holds from its last checkpoint on.
  */
-export const stream: Driver<StreamParameters> = streamDriver((parameters, context) =>
-  openStreamFiles(parameters, context)
+export const stream: Driver<StreamParameters> = streamDriver(async (parameters, context) =>
+  await openStreamNodes(parameters, context) ?? await openStreamFiles(parameters, context)
 );

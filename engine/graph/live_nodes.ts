@@ -18,6 +18,7 @@ import { FilterNode } from "../block/filters/filter_node.ts";
 import { TrackedNode } from "../block/filters/tracked_node.ts";
 import { type BlockNode, checkWritable, type LentRange, type Loan } from "../block/node.ts";
 import { NullNode } from "../block/null_node.ts";
+import { Qcow2Node } from "../block/qcow2/mod.ts";
 import type { GraphChange } from "./changes.ts";
 import type { Use } from "./graph_view.ts";
 
@@ -170,10 +171,12 @@ export class LiveNodes {
    */
   async move(changes: readonly GraphChange[], commit: () => Promise<void>): Promise<void> {
     const moves = changes.flatMap((change) => this.#movesOf(change));
-    await drainedAll(moves.map(({ edge }) => edge), async (drained) => {
-      await commit();
-      drained.forEach((edge, index) => this.#lead(edge, moves[index]!));
-    });
+    const move = () =>
+      drainedAll(moves.map(({ edge }) => edge), async (drained) => {
+        await commit();
+        drained.forEach((edge, index) => this.#lead(edge, moves[index]!));
+      });
+    await aloneAll(changes.flatMap((change) => this.#shortenedBy(change)), move);
   }
 
   /** Runs work while nothing is in flight on some edges. */
@@ -191,6 +194,16 @@ export class LiveNodes {
       [...node.edges.values()].filter((edge) => edge.child === target)
     );
     return [...inside, ...this.uses.filter((use) => use.node === name).map(({ edge }) => edge)];
+  }
+
+  /** An image that gets a shorter backing file: what it asks of the old one must be over. */
+  #shortenedBy(change: GraphChange): readonly Qcow2Node[] {
+    if (change.type !== "EdgeReplaced" || change.data.parent === null) return [];
+    const { parent, role, after } = change.data;
+    const { block, edges } = this.#nodes.get(parent) ?? {};
+    const size = after === null ? 0 : this.#nodes.get(after)?.node.size ?? 0;
+    const isShorter = role === "backing" && size < (edges?.get(role)?.size ?? 0);
+    return isShorter && block instanceof Qcow2Node ? [block] : [];
   }
 
   #movesOf(change: GraphChange): readonly Move[] {
@@ -216,6 +229,12 @@ interface Move {
   readonly edge: Edge;
   readonly after: string | null;
   readonly use?: LiveUse;
+}
+
+/** Runs work while no request is on its way in some images. */
+async function aloneAll(images: readonly Qcow2Node[], work: () => Promise<void>): Promise<void> {
+  const [first, ...rest] = images;
+  await (first === undefined ? work() : first.alone(() => aloneAll(rest, work)));
 }
 
 /** Does to the bits of bitmaps what was decided. */

@@ -69,6 +69,9 @@ export class NodeSession {
     return this.view.isRoot(name);
   }
 
+  /** Who leads to a node from inside the graph, and as what. */
+  readonly parents: GraphView["parents"] = (name) => this.view.parents(name);
+
   /** The backing chain of a node, itself first, filters included. */
   chain(name: string): readonly NodeState[] {
     return this.view.chain(name);

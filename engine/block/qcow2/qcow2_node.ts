@@ -164,6 +164,11 @@ export class Qcow2Node implements BlockNode {
     return before;
   }
 
+  /** Runs `work` while no request is on its way in this image; those that come wait for it. */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    return await this.#lock.runAlone(work);
+  }
+
   /** Writes all tables in their order and flushes the file after each step. */
   async flush(): Promise<void> {
     this.#checkOpen("flush");

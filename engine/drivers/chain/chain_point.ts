@@ -10,6 +10,8 @@ export type ChainPoint = {
   readonly size: number;
   /** Name of the errno and text of the first error that was skipped; absent if there was none. */
   readonly skipped?: readonly [code: string, text: string];
+  /** True if what is written was read-only before the job, and is to be so again. */
+  readonly wasReadOnly?: true;
 };
 
 function isPlace(value: unknown): value is number {
@@ -19,20 +21,26 @@ function isPlace(value: unknown): value is number {
 /** Reads a checkpoint back; undefined if it is not one of a pass. */
 export function readChainPoint(value: JsonValue | undefined): ChainPoint | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { offset, size, skipped } = value as Record<string, JsonValue | undefined>;
+  const { offset, size, skipped, wasReadOnly } = value as Record<string, JsonValue | undefined>;
   if (!isPlace(offset) || !isPlace(size) || offset > size) return undefined;
-  if (skipped === undefined) return { offset, size };
+  const known = wasReadOnly === true ? { offset, size, wasReadOnly } as const : { offset, size };
+  if (skipped === undefined) return known;
   if (!Array.isArray(skipped)) return undefined;
   const [code, text] = skipped;
   if (typeof code !== "string" || typeof text !== "string") return undefined;
-  return { offset, size, skipped: [code, text] };
+  return { ...known, skipped: [code, text] };
 }
 
 /** Writes one down. */
-export function chainPoint(offset: number, size: number, skipped: unknown): ChainPoint {
-  if (skipped === undefined) return { offset, size };
+export function chainPoint(
+  at: { readonly offset: number; readonly size: number; readonly wasReadOnly: boolean },
+  skipped: unknown,
+): ChainPoint {
+  const { offset, size } = at;
+  const known = at.wasReadOnly ? { offset, size, wasReadOnly: true } as const : { offset, size };
+  if (skipped === undefined) return known;
   const { code, message } = skipped as { readonly code?: unknown; readonly message?: unknown };
-  return { offset, size, skipped: [typeof code === "string" ? code : "EIO", String(message)] };
+  return { ...known, skipped: [typeof code === "string" ? code : "EIO", String(message)] };
 }
 
 /** Where a pass begins, and what it remembers. */

@@ -40,20 +40,20 @@ export function mirrorOf(parameters: CommitParameters, base: string): MirrorPara
 
 /** The device, with a stamp that does not tell of the base. */
 export class AboveBase extends FilterNode {
-  readonly #base: BlockNode;
+  readonly #base: () => BlockNode;
 
   /**
    * @param child the device
-   * @param base what lies at the end of its chain
+   * @param base what lies at the end of its chain, asked for each time
    */
-  constructor(child: BlockNode, base: BlockNode) {
+  constructor(child: BlockNode, base: () => BlockNode) {
     super(child);
     this.#base = base;
   }
 
   /** That of the chain without its end; undefined if that cannot be told apart. */
   override async stamp(): Promise<string | undefined> {
-    const below = await this.#base.stamp();
+    const below = await this.#base().stamp();
     const whole = await this.child.stamp();
     if (below === undefined || whole?.endsWith(below) !== true) return undefined;
     return whole.slice(0, whole.length - below.length).trimEnd();

@@ -39,6 +39,7 @@ class InnerFiles implements CommitImages {
   readonly top: BlockNode;
   readonly layers: readonly ChainLayer[];
   readonly goal: BackingReference;
+  readonly wasReadOnly = false;
   readonly #files: CommitFiles;
 
   constructor(files: CommitFiles, parameters: CommitParameters) {
@@ -93,7 +94,7 @@ class ActiveFiles implements MirrorImages {
 
   constructor(files: CommitFiles) {
     const { layers, range } = files;
-    const device = new AboveBase(layers[0]!.block, layers[range.base]!.edge);
+    const device = new AboveBase(layers[0]!.block, () => layers[range.base]!.edge);
     this.#files = files;
     // The device is the chain's: it is closed there.
     this.#edge = new Edge(device, { release: () => {} });

@@ -6,7 +6,6 @@
 import type { BlockNode } from "../../block/node.ts";
 import type { BackingReference } from "../../block/qcow2/mod.ts";
 import type { ChainLayer } from "../chain/layer.ts";
-import type { DriverContext } from "../driver.ts";
 import type { RecordChanges } from "../nodes.ts";
 
 /** An image that lies directly above what is committed. */
@@ -27,16 +26,18 @@ export interface CommitImages {
   readonly top: BlockNode;
   /** What is committed, the top first, without the base. */
   readonly layers: readonly ChainLayer[];
+  /** True if the base may not be written when this is made. */
+  readonly wasReadOnly: boolean;
   /** Makes the base writable; called once by `run`. */
-  openBase(context: DriverContext): Promise<BlockNode>;
+  openBase(): Promise<BlockNode>;
   /** What the headers of the overlays are to say. */
   readonly goal: BackingReference;
   /** Those overlays, as things are now. */
   overlays(): readonly CommitOverlay[];
   /** Leads them past what was committed, to the base; recorded by `confirm`. Safe to call twice. */
   relink(confirm: RecordChanges): Promise<void>;
-  /** Lets the base be as it was before. Safe to call twice. */
-  restore(): Promise<void>;
+  /** Takes the filter out, and lets the base be as it was before. Safe to call twice. */
+  restore(wasReadOnly: boolean): Promise<void>;
   /** Lets go of everything. Safe to call twice. */
   close(): Promise<void>;
 }

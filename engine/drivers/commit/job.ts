@@ -19,7 +19,7 @@
 import { copyBetween } from "../../block/copy.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { BackingReference } from "../../block/qcow2/mod.ts";
-import { chainPoint, passStart } from "../chain/chain_point.ts";
+import { chainPoint, passStart, readChainPoint } from "../chain/chain_point.ts";
 import { extentAbove } from "../chain/layer.ts";
 import { ChainPass } from "../chain/pass.ts";
 import type { PassExtent } from "../chain/pass_options.ts";
@@ -40,11 +40,13 @@ export class CommitJob implements DriverJob {
   readonly #parameters: CommitParameters;
   readonly #images: CommitImages;
   #pass: ChainPass | undefined;
+  #isToBeReadOnly: boolean;
 
   /** @param images the chain; the job owns it and closes it */
   constructor(parameters: CommitParameters, images: CommitImages) {
     this.#parameters = parameters;
     this.#images = images;
+    this.#isToBeReadOnly = images.wasReadOnly;
   }
 
   /** Copies down. Source: QEMU 7.2 block/commit.c commit_run. */
@@ -52,7 +54,11 @@ export class CommitJob implements DriverJob {
     const { top } = this.#images;
     const { size } = top;
     const { from } = passStart(context, "commit", top);
-    const base = await this.#images.openBase(context);
+    const wasReadOnly = this.#wasReadOnly(context);
+    if (wasReadOnly && context.resumeFrom === undefined) {
+      await context.checkpoint(chainPoint({ offset: 0, size, wasReadOnly }, undefined));
+    }
+    const base = await this.#images.openBase();
     await growBase(context, base, size);
     context.progress.setRemaining(size - from);
     const pass = this.#pass = new ChainPass({
@@ -63,7 +69,8 @@ export class CommitJob implements DriverJob {
       flush: () => base.flush(),
       policy: this.#parameters["on-error"],
       onIgnore: "retry",
-      checkpoint: (offset) => context.checkpoint(chainPoint(offset, size, undefined)),
+      checkpoint: (offset) =>
+        context.checkpoint(chainPoint({ offset, size, wasReadOnly }, undefined)),
     }, context);
     try {
       await pass.run();
@@ -101,18 +108,25 @@ export class CommitJob implements DriverJob {
   }
 
   /** Lets the base be as it was, unless a write still hangs after a cancel. */
-  async clean(): Promise<void> {
-    if (this.#pass?.isCancelled !== true) await this.#images.restore();
+  async clean(context: ClosingContext): Promise<void> {
+    this.#isToBeReadOnly = this.#wasReadOnly(context);
+    if (this.#pass?.isCancelled !== true) await this.#images.restore(this.#isToBeReadOnly);
   }
 
   /** Waits for what hangs and closes the chain. */
   async close(): Promise<void> {
     await this.#pass?.idle();
     try {
-      await this.#images.restore();
+      await this.#images.restore(this.#isToBeReadOnly);
     } finally {
       await this.#images.close();
     }
+  }
+
+  /** In this process or in an earlier one. */
+  #wasReadOnly({ job }: ClosingContext): boolean {
+    const point = readChainPoint(job.checkpoint?.resumeFrom);
+    return point?.wasReadOnly === true || this.#images.wasReadOnly;
   }
 
   async #look(offset: number, length: number): Promise<PassExtent> {

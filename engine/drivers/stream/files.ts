@@ -21,6 +21,7 @@ import type { StreamParameters } from "./parameters.ts";
 class StreamFiles implements StreamImages {
   readonly gate: WriterGate;
   readonly between: readonly ChainLayer[];
+  readonly wasReadOnly = false;
   readonly #layers: readonly OpenLayer[];
   readonly #base: OpenLayer | undefined;
   readonly #parameters: StreamParameters;
@@ -80,6 +81,10 @@ class StreamFiles implements StreamImages {
 
   async relink(): Promise<void> {
     await this.#top.image?.replaceBacking(this.#base?.edge);
+  }
+
+  restore(): Promise<void> {
+    return Promise.resolve();
   }
 
   async close(): Promise<void> {

@@ -17,11 +17,15 @@ export interface StreamImages {
   readonly gate: WriterGate;
   /** The layer: read through its chain, written itself. */
   readonly top: BlockNode;
+  /** True if the opening made a layer writable that was not. */
+  readonly wasReadOnly: boolean;
+  /** Makes it read-only again. */
+  restore(): Promise<void>;
   /** What the layer holds itself; absent: it holds all of its bytes, and has nothing below. */
   readonly topExtent?:
     | ((offset: number, length: number) => Promise<LayerExtent>)
     | undefined;
-  /** Bytes that the layer gives out at once. */
+  /** Bytes that the layer gives out at once: 1 or more. */
   readonly cluster: number;
   /** What is copied up, the upper layer first; may be none. */
   readonly between: readonly ChainLayer[];

@@ -16,7 +16,7 @@
 
 import { CopyOnRead, type PullExtent } from "../../block/filters/copy_on_read.ts";
 import type { BackingReference } from "../../block/qcow2/mod.ts";
-import { chainPoint, passStart } from "../chain/chain_point.ts";
+import { chainPoint, passStart, readChainPoint } from "../chain/chain_point.ts";
 import { extentAbove } from "../chain/layer.ts";
 import { ChainPass } from "../chain/pass.ts";
 import type { PassExtent } from "../chain/pass_options.ts";
@@ -37,11 +37,13 @@ export class StreamJob implements DriverJob {
   readonly #images: StreamImages;
   #filter: CopyOnRead | undefined;
   #pass: ChainPass | undefined;
+  #isToBeReadOnly: boolean;
 
   /** @param images the chain; the job owns it and closes it */
   constructor(parameters: StreamParameters, images: StreamImages) {
     this.#parameters = parameters;
     this.#images = images;
+    this.#isToBeReadOnly = images.wasReadOnly;
   }
 
   /** Copies up. Source: QEMU 7.2 block/stream.c stream_run. */
@@ -51,6 +53,10 @@ export class StreamJob implements DriverJob {
     if (between.length === 0) return;
     const { size } = top;
     const { from, skipped } = passStart(context, "stream", top);
+    const wasReadOnly = this.#wasReadOnly(context);
+    if (wasReadOnly && context.resumeFrom === undefined) {
+      await context.checkpoint(chainPoint({ offset: 0, size, wasReadOnly }, undefined));
+    }
     context.progress.setRemaining(size - from);
     const filter = await this.#insert();
     const pass = this.#pass = new ChainPass({
@@ -59,12 +65,13 @@ export class StreamJob implements DriverJob {
       cluster,
       look: (offset, length) => this.#look(offset, length),
       move: (offset, length) => filter.pull(offset, length),
-      flush: () => top.flush(),
+      flush: () => this.#images.top.flush(),
       policy: this.#parameters["on-error"],
       operation: "read",
       onIgnore: "skip",
       skipped,
-      checkpoint: (offset, error) => context.checkpoint(chainPoint(offset, size, error)),
+      checkpoint: (offset, error) =>
+        context.checkpoint(chainPoint({ offset, size, wasReadOnly }, error)),
     }, context);
     try {
       await pass.run();
@@ -105,14 +112,18 @@ export class StreamJob implements DriverJob {
   }
 
   /** Takes the filter out, unless a copy still hangs after a cancel. */
-  async clean(): Promise<void> {
-    if (this.#pass?.isCancelled !== true) await this.#remove();
+  async clean(context: ClosingContext): Promise<void> {
+    this.#isToBeReadOnly = this.#wasReadOnly(context);
+    if (this.#pass?.isCancelled === true) return;
+    await this.#remove();
+    await this.#restore();
   }
 
   /** Waits for what hangs and closes the chain. */
   async close(): Promise<void> {
     try {
       await this.#remove();
+      await this.#restore();
     } finally {
       await this.#images.close();
     }
@@ -139,6 +150,18 @@ export class StreamJob implements DriverJob {
     await filter?.idle();
     this.#filter = undefined;
     await this.#images.gate.remove();
+  }
+
+  /** In this process or in an earlier one. */
+  #wasReadOnly({ job }: ClosingContext): boolean {
+    const point = readChainPoint(job.checkpoint?.resumeFrom);
+    return point?.wasReadOnly === true || this.#images.wasReadOnly;
+  }
+
+  async #restore(): Promise<void> {
+    const isDue = this.#isToBeReadOnly;
+    this.#isToBeReadOnly = false;
+    if (isDue) await this.#images.restore();
   }
 
   async #look(offset: number, length: number): Promise<PassExtent> {

@@ -1,0 +1,159 @@
+/**
+ * Chains of nodes of the graph, as the drivers stream and commit ask about them.
+ *
+ * - A layer is looked at through its block, not through an edge: so nobody counts as its user, and
+ *   it can go when its chain goes. Who looks holds it.
+ * - Blocks are asked for anew each time: a node may be opened anew meanwhile.
+ */
+
+import { JoblogError } from "../../../events/log/errors.ts";
+import type { NodeState } from "../../../events/job/graph_state.ts";
+import type { BlockNode } from "../../block/node.ts";
+import { type BackingReference, Qcow2Node } from "../../block/qcow2/mod.ts";
+import type { WriterGate } from "../backup/guests.ts";
+import type { JobNodes } from "../nodes.ts";
+import type { ChainLayer } from "./layer.ts";
+
+/** Drivers of nodes that show the bytes of one child as they are. */
+const FILTERS: ReadonlySet<string> = new Set([
+  "blkdebug",
+  "commit_top",
+  "copy-before-write",
+  "copy-on-read",
+  "mirror_top",
+  "throttle",
+]);
+
+/** True for a node that shows the bytes of another. */
+export function isFilterNode({ driver }: NodeState): boolean {
+  return FILTERS.has(driver);
+}
+
+/** True if a name is that of a node; a node that is missing is one, and its use is refused. */
+export function isNodeName(nodes: JobNodes | undefined, name: string): boolean {
+  if (nodes === undefined) return false;
+  try {
+    nodes.find(name);
+    return true;
+  } catch (error) {
+    if (error instanceof JoblogError && error.code === "unknownNode") return false;
+    throw error;
+  }
+}
+
+/** The path of the file that holds a node; its name if there is none. */
+export function fileOf(nodes: JobNodes, node: NodeState): string {
+  for (let at = node;;) {
+    if (at.path !== null) return at.path;
+    const next = at.children["file"] ?? at.children["image"];
+    if (next === undefined) return node.name;
+    at = nodes.find(next);
+  }
+}
+
+/** The format that a header names a node by. */
+function formatOf({ driver }: NodeState, isMasked: boolean): string {
+  return driver === "file" && isMasked ? "raw" : driver;
+}
+
+/** The image behind a node; undefined if it has no header. */
+export function imageOf(nodes: JobNodes, name: string): Qcow2Node | undefined {
+  const block = nodes.block(name);
+  return block instanceof Qcow2Node ? block : undefined;
+}
+
+/** A node of a chain that is held, as a layer. */
+export function layerOf(nodes: JobNodes, state: NodeState, isMasked = false): ChainLayer {
+  const { name } = state;
+  const isImage = imageOf(nodes, name) !== undefined;
+  return {
+    name,
+    file: fileOf(nodes, state),
+    format: formatOf(state, isMasked),
+    get node(): BlockNode {
+      return nodes.block(name);
+    },
+    layerExtent: isImage
+      ? (offset, length) => imageOf(nodes, name)!.layerExtent(offset, length)
+      : undefined,
+  };
+}
+
+/** Those nodes of a chain that hold bytes, as layers. */
+export function layersOf(nodes: JobNodes, chain: readonly NodeState[]): readonly ChainLayer[] {
+  return chain.filter((node) => !isFilterNode(node)).map((node) => layerOf(nodes, node));
+}
+
+/** What the header of a node names; undefined if it names nothing or there is none. */
+export function referenceOf(nodes: JobNodes, name: string): BackingReference | undefined {
+  const { backingName, backingFormat: format } = imageOf(nodes, name)?.header ?? {};
+  if (backingName === undefined) return undefined;
+  return format === undefined ? { name: backingName } : { name: backingName, format };
+}
+
+/** Index in a chain of what an argument names by its node; -1 = it is not in it. */
+export function findNodeIn(
+  nodes: JobNodes,
+  chain: readonly NodeState[],
+  name: string,
+): number {
+  const index = chain.findIndex((node) => node.name === name);
+  if (index >= 0 || isNodeName(nodes, name)) return index;
+  throw new JoblogError("unknownNode", `Cannot find device='' nor node-name='${name}'`, {
+    subject: name,
+  });
+}
+
+/** Index in a chain of what an argument names by its file; -1 = it is not in it. */
+export function findFileIn(
+  nodes: JobNodes,
+  chain: readonly NodeState[],
+  file: string,
+  folder: string,
+): number {
+  const path = file.startsWith("/") ? file : `${folder}/${file}`;
+  const isNamed = (above: NodeState) => referenceOf(nodes, above.name)?.name === file;
+  return chain.findIndex((node, index) => {
+    if (isFilterNode(node)) return false;
+    const found = fileOf(nodes, node);
+    if (found === path || found === file) return true;
+    const overlay = chain.slice(0, index).findLast((each) => !isFilterNode(each));
+    return overlay !== undefined && isNamed(overlay);
+  });
+}
+
+/** Where a filter of a job is put in above a node. */
+export function filterGate(
+  nodes: JobNodes,
+  place: { readonly above: string; readonly driver: string; readonly name?: string | undefined },
+): WriterGate {
+  const { above, driver, name } = place;
+  let filter: string | undefined;
+  return {
+    async insert(make) {
+      const own = name === undefined ? {} : { name };
+      filter = await nodes.insertFilter({ above, driver, ...own, make });
+    },
+    async remove() {
+      const inserted = filter;
+      filter = undefined;
+      if (inserted !== undefined) await nodes.removeFilter(inserted);
+    },
+  };
+}
+
+/** Runs work on the image of a node that may be read-only; it is so again afterwards. */
+export async function whileWritable(
+  nodes: JobNodes,
+  name: string,
+  work: (image: Qcow2Node) => Promise<void>,
+): Promise<void> {
+  const { isReadOnly } = nodes.find(name);
+  if (isReadOnly) await nodes.setReadOnly(name, false);
+  try {
+    const image = imageOf(nodes, name);
+    if (image !== undefined) await work(image);
+  } finally {
+    if (isReadOnly) await nodes.setReadOnly(name, true);
+  }
+}
