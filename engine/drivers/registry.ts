@@ -1,6 +1,7 @@
 import { JoblogError } from "../../events/log/errors.ts";
 import { backup } from "./backup.ts";
 import { commit } from "./commit.ts";
+import { create } from "./create.ts";
 import type { Driver } from "./driver.ts";
 import { mirror } from "./mirror.ts";
 import { stream } from "./stream.ts";
@@ -90,5 +91,5 @@ export class DriverRegistry {
 
 /** The drivers that come with the house. */
 export function builtInDrivers(): readonly Driver[] {
-  return [backup, mirror, stream, commit];
+  return [backup, mirror, stream, commit, create];
 }

@@ -2,7 +2,8 @@
  * Commands that start jobs on nodes and files, one by one or in a transaction.
  *
  * Source: QEMU 7.2 qapi/block-core.json BackupCommon, BlockdevBackup, DriveBackup, DriveMirror,
- * blockdev-mirror, block-stream, block-commit; qapi/transaction.json.
+ * blockdev-mirror, block-stream, block-commit, blockdev-create;
+ * qapi/transaction.json.
  */
 import { BITMAP_ADD, BITMAP_MERGE, BITMAP_NAME } from "./nodes.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type QmpMembers,
   type QmpObject,
   required,
+  SIZE,
   STR,
   UINT32,
 } from "./qmp_type.ts";
@@ -112,6 +114,34 @@ const ACTION: QmpObject = {
   ]),
 };
 
+/** What can be made: a flat union, told apart by the driver. */
+const CREATE_OPTIONS: QmpObject = {
+  meta: "object",
+  name: "BlockdevCreateOptions",
+  members: { driver: required(oneOf("BlockdevDriver", ["file", "qcow2", "raw"])) },
+  tag: "driver",
+  variants: {
+    file: object("BlockdevCreateOptionsFile", {
+      filename: required(STR),
+      size: required(SIZE),
+      preallocation: optional(oneOf("PreallocMode", ["off"])),
+      nocow: optional(BOOL),
+    }),
+    qcow2: object("BlockdevCreateOptionsQcow2", {
+      // A node's name or its definition, which the graph checks.
+      file: required({ meta: "builtin", name: "any" }),
+      size: required(SIZE),
+      version: optional(oneOf("BlockdevQcow2Version", ["v2", "v3"])),
+      "backing-file": optional(STR),
+      "backing-fmt": optional(STR),
+      "cluster-size": optional(SIZE),
+      preallocation: optional(oneOf("Qcow2PreallocMode", ["off", "metadata"])),
+      "lazy-refcounts": optional(BOOL),
+      "refcount-bits": optional(INT),
+    }),
+  },
+};
+
 /** Commands that start jobs. */
 export const BLOCK_JOB_COMMANDS = {
   "blockdev-backup": {
@@ -185,6 +215,10 @@ export const BLOCK_JOB_COMMANDS = {
       "backing-file": optional(STR),
       ...OF_A_CHAIN,
     },
+  },
+  "blockdev-create": {
+    summary: "Make an image; the job that does it stays until it is dismissed",
+    arguments: { "job-id": required(STR), options: required(CREATE_OPTIONS) },
   },
   transaction: {
     summary: "Start several jobs, and change bitmaps, all of it or nothing",

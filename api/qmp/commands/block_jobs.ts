@@ -67,6 +67,17 @@ function starts(start: Start): Handler {
   };
 }
 
+/** Its job is kept until it is dismissed. Source: QEMU 7.2 block/create.c qmp_blockdev_create. */
+const createImage: Handler = {
+  changes: true,
+  async run({ world: { live }, connection: { context }, args }) {
+    const parameters = { options: args["options"] } as JobStart["parameters"] & object;
+    const id = args["job-id"] as string;
+    await live.start({ type: "create", id, parameters, autoDismiss: false }, context);
+    return { value: {}, position: live.position };
+  },
+};
+
 /** An action that undoes those before it. */
 function undoing(code: string, text: string): JobStart {
   return { type: "abort", id: "abort", refusal: { code, text } };
@@ -108,5 +119,6 @@ export const BLOCK_JOB_HANDLERS = {
   "drive-mirror": starts(STARTS["drive-mirror"]),
   "block-stream": starts(STARTS["block-stream"]),
   "block-commit": starts(STARTS["block-commit"]),
+  "blockdev-create": createImage,
   transaction,
 } as const;
