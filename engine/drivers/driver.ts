@@ -162,11 +162,12 @@ export interface OpenContext {
   /** Folder against which relative file names resolve: absolute. */
   readonly baseFolder: string;
   /**
-   * Claims something outside of the log for this job: one job writes it, or any number read it.
-   * Absent = there are no other jobs.
+   * Claims something outside of the log for this job: one job or node of the graph writes it, or
+   * any number read it. Absent = there are no others.
    *
    * @param subject what tells it from all others, such as the device and inode of a file
    * @returns gives it back, and is safe to call twice; undefined when another job has claimed it
+   * @throws {JoblogError} code "permissionConflict" when a node of the graph uses it otherwise
    */
   claim?(subject: string, use: Use): Promise<(() => void) | undefined>;
   /** The graph of open nodes, as this job deals with it. Absent = there is none. */

@@ -22,6 +22,7 @@ import type { GraphChange, Recorder } from "./changes.ts";
 import { definitionOf } from "./definition.ts";
 import { decideDissolve } from "./dissolving.ts";
 import { GraphView, type Hold } from "./graph_view.ts";
+import { ImageLocks } from "./image_locks.ts";
 import { applyToBitmaps, LiveNodes } from "./live_nodes.ts";
 import { type FileOpener, FILES } from "./node_files.ts";
 import { Opening } from "./opening.ts";
@@ -53,6 +54,8 @@ export interface GraphOptions {
 export class Graph {
   /** The open nodes; for the files of this room. */
   readonly live = new LiveNodes();
+  /** Who uses which image file. */
+  readonly locks: ImageLocks = new ImageLocks(this);
   /** What it stands on. */
   readonly options: GraphOptions;
   readonly #holds = new Set<Hold>();
@@ -114,7 +117,7 @@ export class Graph {
    * @param record records the changes, with the command if there is one
    * @returns the node's name
    * @throws {JoblogError} code "invalidParameter", "invalidNodeName", "duplicateNode",
-   * "unknownNode", "nodeMissing", "openFailed" or "nodeReadOnly"
+   * "unknownNode", "nodeMissing", "openFailed", "nodeReadOnly" or "permissionConflict"
    */
   async add(input: JsonObject, record: Recorder = this.options.record): Promise<string> {
     const definition = definitionOf(input);
@@ -123,14 +126,8 @@ export class Graph {
       const { folder } = this.options;
       const plan = { isExplicit: true, owner: null, folder };
       const opening = new Opening(this.view, this.live, this.files, plan);
-      const opened = await opening.open(definition);
-      try {
-        await record(opened.map(({ added }): GraphChange => ({ type: "NodeAdded", data: added })));
-      } catch (error) {
-        await opening.undo();
-        throw error;
-      }
-      return opened.at(-1)!.added.node;
+      await opening.open(definition);
+      return await opening.record((opened) => this.locks.checkAdded(opened), record);
     });
   }
 
@@ -219,12 +216,14 @@ export class Graph {
     const entry = this.live.get(top) === undefined ? name : top;
     const hold = view.holds.find((each) => each.node === entry);
     if (hold !== undefined) throw graphError(refusals.nodeBusy(name, hold.reason), name);
+    this.locks.checkUse(entry, "guest", true);
     return this.live.use(entry, "guest", true).edge;
   }
 
   /** Lets somebody read a node, as `writer`; a read-only one will do, and one in a chain. */
   reader(name: string): Edge {
     this.demand(name);
+    this.locks.checkUse(name, "guest", false);
     return this.live.use(name, "guest", false).edge;
   }
 

@@ -24,7 +24,7 @@ import type { Graph } from "./graph.ts";
 import type { GraphView, Operation } from "./graph_view.ts";
 import { LiveNode, type LiveUse } from "./live_nodes.ts";
 import { isQcow2 } from "./node_files.ts";
-import { type OpenedNode, Opening } from "./opening.ts";
+import { Opening } from "./opening.ts";
 import { checkWriter } from "./permission_uses.ts";
 import { absolutePath } from "./plan_nodes.ts";
 import { decideReadOnly, reopenNode } from "./reopening.ts";
@@ -133,9 +133,9 @@ export class NodeSession {
       const owner = this.#owner.runId;
       const plan = { isExplicit: false, owner, folder: graph.options.folder };
       const opening = new Opening(graph.view, graph.live, graph.files, plan);
-      const opened = await opening.open(definition);
-      await graph.options.record(opened.map(added));
-      return opened.at(-1)!.added.node;
+      await opening.open(definition);
+      const { locks, options } = graph;
+      return await opening.record((opened) => locks.checkAdded(opened), options.record);
     });
   }
 
@@ -159,12 +159,12 @@ export class NodeSession {
    * A way to a node for this job. It does not move when filters come in above the node.
    *
    * @param isWriter true if the job writes there
-   * @throws {JoblogError} code "unknownNode", "nodeMissing", "nodeReadOnly" or
-   * "permissionConflict"
+   * @throws {JoblogError} code "unknownNode", "nodeMissing", "nodeReadOnly", "permissionConflict"
    */
   attach(name: string, isWriter = false): Edge {
     this.find(name);
     if (isWriter) this.#checkTarget(name);
+    this.#graph.locks.checkUse(name, "job", isWriter);
     const use = this.#graph.live.use(name, "job", isWriter);
     this.#uses.add(use);
     return use.edge;
@@ -264,14 +264,19 @@ export class NodeSession {
     this.#holds.clear();
   }
 
+  /** Nodes that this job looks at or works through, with all below them. */
+  get used(): ReadonlySet<string> {
+    const { view } = this;
+    return new Set([...this.#uses].flatMap(({ node }) => [...view.below(node)]));
+  }
+
   #checkTarget(name: string): void {
     if (this.find(name).isReadOnly) throw graphError(NODE_READ_ONLY, name);
     checkWriter(this.view, name);
   }
 
   #dissolve(isMeant: (node: NodeState) => boolean, record: Recorder): Promise<void> {
-    const graph = this.#graph;
-    const { runId } = this.#owner;
+    const [graph, { runId }] = [this.#graph, this.#owner];
     return graph.alone(async () => {
       const isMine = (node: NodeState) => node.owner === runId && isMeant(node);
       const changes = decideDissolve(graph.view, isMine);
@@ -283,9 +288,8 @@ export class NodeSession {
 
   /** What the user's graph leads to must outlive the job that opened it. */
   #adopted(after: string): readonly GraphChange[] {
-    const { view } = this;
-    return [...view.below(after)].flatMap((name): readonly GraphChange[] => {
-      if (view.node(name)?.owner !== this.#owner.runId) return [];
+    return [...this.view.below(after)].flatMap((name): readonly GraphChange[] => {
+      if (this.view.node(name)?.owner !== this.#owner.runId) return [];
       return [{ type: "NodeAdopted", data: { node: name, isExplicit: name === after } }];
     });
   }
@@ -293,8 +297,4 @@ export class NodeSession {
   async #formatOf(file: string): Promise<string> {
     return await isQcow2(this.#graph.live.get(file)!.node) ? "qcow2" : "raw";
   }
-}
-
-function added({ added }: OpenedNode): GraphChange {
-  return { type: "NodeAdded", data: added };
 }

@@ -11,7 +11,7 @@
 import type { Edge } from "../block/edge.ts";
 import { BlockError } from "../block/errors.ts";
 import { backingPath, CHAIN_DEPTH_MAX } from "../block/qcow2/chain.ts";
-import type { AddedNode } from "./changes.ts";
+import type { AddedNode, Recorder } from "./changes.ts";
 import { type Definition, definitionOf } from "./definition.ts";
 import type { GraphView } from "./graph_view.ts";
 import { LiveNode, type LiveNodes } from "./live_nodes.ts";
@@ -56,6 +56,26 @@ export class Opening {
     try {
       await this.#openPlan(definition, this.#options);
       return this.#opened;
+    } catch (error) {
+      await this.undo();
+      throw error;
+    }
+  }
+
+  /**
+   * Records what was opened, or closes it again.
+   *
+   * @param check looks at it in the same turn; what it throws refuses it
+   * @returns the name of the definition's own node
+   */
+  async record(
+    check: (opened: readonly OpenedNode[]) => void,
+    record: Recorder,
+  ): Promise<string> {
+    try {
+      check(this.#opened);
+      await record(this.#opened.map(({ added: data }) => ({ type: "NodeAdded", data })));
+      return this.#opened.at(-1)!.added.node;
     } catch (error) {
       await this.undo();
       throw error;

@@ -19,6 +19,7 @@ import type { GraphChange, Recorder } from "./changes.ts";
 import { type Definition, definitionOf } from "./definition.ts";
 import { decideSetChild } from "./edge_moves.ts";
 import type { GraphView } from "./graph_view.ts";
+import type { ImageLocks } from "./image_locks.ts";
 import { LiveNode, type LiveNodes } from "./live_nodes.ts";
 import { type FileOpener, openNode } from "./node_files.ts";
 import * as refusals from "./refusals.ts";
@@ -30,6 +31,8 @@ export interface ReopenPlace {
   readonly view: GraphView;
   /** The open nodes. */
   readonly live: LiveNodes;
+  /** Who uses which image file. */
+  readonly locks: ImageLocks;
   /** Opens files. */
   readonly files: FileOpener;
   /** Names errors; records what no command is behind. */
@@ -164,6 +167,7 @@ async function openAll(
 /**
  * Does what was decided for a node and those below it that follow it. Runs inside `Graph.alone`.
  *
+ * @throws {JoblogError} code "permissionConflict" when others use a file; nothing is touched then
  * @throws {JoblogError} as `openNode`; the nodes are then as they were, or missing
  */
 export async function reopenNode(
@@ -173,6 +177,11 @@ export async function reopenNode(
   record: Recorder,
 ): Promise<void> {
   if (changes.length === 0) return await record(changes);
+  const nodesAfter = graph.view.state.nodes.map((node) => {
+    const { options, isReadOnly, children } = recipeOf(node, changes);
+    return { ...node, options, isReadOnly, children };
+  });
+  graph.locks.checkNodes(nodesAfter);
   const names = affected(changes, top);
   const { live } = graph;
   const nodes = names.map((name) => graph.view.node(name)!);

@@ -9,8 +9,7 @@ import {
   type JobState,
 } from "../../events/job/mod.ts";
 import type { Driver, DriverJob, OpenContext, Use } from "../drivers/driver.ts";
-import type { NodeSession, SessionOwner } from "../graph/mod.ts";
-import { Claims } from "./claims.ts";
+import type { Graph, NodeSession, SessionOwner } from "../graph/mod.ts";
 import type { LiveDriver } from "./entry.ts";
 
 /** What the opening of drivers needs. */
@@ -19,6 +18,14 @@ export interface DriverPlace {
   readonly drivers: { get(type: string): Driver };
   /** Folder against which relative file names resolve. */
   readonly baseFolder: string;
+}
+
+/** The graph of nodes, as drivers meet it. */
+export interface NodePlace {
+  /** The nodes, and who uses which image file. */
+  readonly graph: Pick<Graph, "locks">;
+  /** What one opening of a driver does with the graph. */
+  session(owner: SessionOwner): NodeSession;
 }
 
 const CALLBACKS: readonly CallbackName[] = ["complete", "prepare", "commit", "abort", "clean"];
@@ -38,19 +45,18 @@ export interface OpenedJob {
 /** Opens and closes drivers. */
 export class Drivers {
   readonly #place: DriverPlace;
-  readonly #claims = new Claims();
   readonly #closings = new Set<Promise<void>>();
-  readonly #openSession: (owner: SessionOwner) => NodeSession;
+  readonly #nodes: NodePlace;
   /** Sessions of the drivers that asked for one. */
   readonly #sessions = new WeakMap<DriverJob, NodeSession>();
 
   /**
    * @param place kinds of jobs and the base folder
-   * @param openSession makes a job's way into the graph of nodes
+   * @param nodes a job's way into the graph of nodes
    */
-  constructor(place: DriverPlace, openSession: (owner: SessionOwner) => NodeSession) {
+  constructor(place: DriverPlace, nodes: NodePlace) {
     this.#place = place;
-    this.#openSession = openSession;
+    this.#nodes = nodes;
   }
 
   /**
@@ -82,9 +88,10 @@ export class Drivers {
     isRecovery: boolean,
   ): Promise<DriverJob> {
     let session: NodeSession | undefined;
-    const lend = () => session ??= this.#openSession({ runId, type });
+    const lend = () => session ??= this.#nodes.session({ runId, type });
     try {
-      const opened = await driver.open(parameters, this.#context(isRecovery, lend));
+      const context = this.#context(isRecovery, lend, () => session?.used);
+      const opened = await driver.open(parameters, context);
       if (session !== undefined) this.#sessions.set(opened, session);
       return opened;
     } catch (error) {
@@ -119,20 +126,42 @@ export class Drivers {
     return jobErrorOf(thrown);
   }
 
-  /** A job that has concluded may still be closing its files: that is waited for. */
-  async #claim(subject: string, use: Use): Promise<(() => void) | undefined> {
-    const release = this.#claims.claim(subject, use);
-    if (release !== undefined || this.#closings.size === 0) return release;
+  /**
+   * Waits for drivers that are being closed: a job that has concluded may still hold its files.
+   *
+   * @returns true if there were any
+   */
+  async closed(): Promise<boolean> {
+    if (this.#closings.size === 0) return false;
     await Promise.allSettled(this.#closings);
-    return this.#claims.claim(subject, use);
+    return true;
   }
 
-  #context(isRecovery: boolean, lend: () => NodeSession): OpenContext {
+  async #claim(
+    subject: string,
+    use: Use,
+    used: () => ReadonlySet<string> | undefined,
+  ): Promise<(() => void) | undefined> {
+    const claim = () => this.#nodes.graph.locks.claim(subject, use, used());
+    try {
+      const release = claim();
+      if (release !== undefined) return release;
+    } catch (error) {
+      if (this.#closings.size === 0) throw error;
+    }
+    return await this.closed() ? claim() : undefined;
+  }
+
+  #context(
+    isRecovery: boolean,
+    lend: () => NodeSession,
+    used: () => ReadonlySet<string> | undefined,
+  ): OpenContext {
     const { baseFolder } = this.#place;
     return {
       isRecovery,
       baseFolder,
-      claim: (subject, use) => this.#claim(subject, use),
+      claim: (subject, use) => this.#claim(subject, use, used),
       get nodes() {
         return lend();
       },

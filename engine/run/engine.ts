@@ -74,7 +74,7 @@ export class Engine {
     });
     this.snapshots = new Snapshots(options.store, this.ledger);
     this.nodes = new GraphHost(this);
-    this.drivers = new Drivers(options, (owner) => this.nodes.session(owner));
+    this.drivers = new Drivers(options, this.nodes);
     this.#closing = new ClosingWork(this.drivers, this);
     options.store.onFailure((error) => this.#fail(error));
     this.#space = new LogSpace(this);

@@ -131,14 +131,25 @@ export class Nodes {
   async writer(name: string): Promise<Edge> {
     this.#engine.assertOpen();
     await this.#engine.nodes.rebuild();
-    return this.#engine.nodes.graph.writer(name);
+    return await this.#afterClosings(() => this.#engine.nodes.graph.writer(name));
   }
 
   /** As `writer`, for reading only. */
   async reader(name: string): Promise<Edge> {
     this.#engine.assertOpen();
     await this.#engine.nodes.rebuild();
-    return this.#engine.nodes.graph.reader(name);
+    return await this.#afterClosings(() => this.#engine.nodes.graph.reader(name));
+  }
+
+  /** Does what was refused once more if jobs that are over were still closing their files. */
+  async #afterClosings<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const isRefused = error instanceof JoblogError && error.code === "permissionConflict";
+      if (!isRefused || !await this.#engine.drivers.closed()) throw error;
+      return await work();
+    }
   }
 
   async #command(
@@ -150,7 +161,10 @@ export class Nodes {
     recordCount = 1,
   ): Promise<void> {
     const record = { verb, subject, arguments: args as JsonObject };
-    const run = (head: CommandHead) => this.#run(record, head, work, recordCount);
+    // Refused by a lock it has changed nothing yet, unless it is one of several changes.
+    const again = (accept: Recorder) => this.#afterClosings(() => work(accept));
+    const run = (head: CommandHead) =>
+      this.#run(record, head, recordCount === 1 ? again : work, recordCount);
     await this.#commands.once(record, context, run, () => undefined);
   }
 

@@ -67,6 +67,7 @@ export class FileClaims {
    *
    * @throws {BlockError} EBUSY when another job of this engine writes it, or uses it and it is to
    * be written. Source: QEMU 7.2 block.c bdrv_op_is_blocked
+   * @throws {JoblogError} code "permissionConflict" when a node of the graph does
    */
   async take({ identity, name, use }: FileUse): Promise<void> {
     const key = `${use} ${identity}`;
