@@ -35,6 +35,11 @@ export class ImageFolder {
     return fs.readFileSync(this.file(name));
   }
 
+  /** Bytes of a file; undefined = there is none. */
+  sizeOf(name: string): number | undefined {
+    return fs.statSync(this.file(name), { throwIfNoEntry: false })?.size;
+  }
+
   /** Bytes that a file takes on its device. */
   allocatedBytes(name: string): number {
     return fs.statSync(this.file(name)).blocks * 512;

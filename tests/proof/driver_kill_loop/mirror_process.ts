@@ -1,7 +1,7 @@
 /**
  * A process that mirrors a node under a guest that writes without end, and is killed in the middle.
  *
- *     mirror_kill_process.ts FOLDER SEED
+ *     mirror_process.ts FOLDER SEED COPY_MODE
  *
  * It prints `will <offset> <length> <seed>` before each write of the guest and `did` when it was
  * acknowledged.
@@ -10,9 +10,9 @@ import { join } from "node:path";
 import process from "node:process";
 import { openJoblog } from "../../../mod.ts";
 import { noise } from "../../support/images.ts";
-import { numbersFrom } from "../block/qcow2/seeded.ts";
+import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
 
-const [folder = "", seed = "1"] = process.argv.slice(2);
+const [folder = "", seed = "1", copyMode = "background"] = process.argv.slice(2);
 const next = numbersFrom(Number(seed));
 
 function print(line: string): Promise<void> {
@@ -20,16 +20,15 @@ function print(line: string): Promise<void> {
 }
 
 const joblog = await openJoblog({ path: join(folder, "jobs.log"), baseFolder: folder });
-if (joblog.nodes.list().length === 0) {
-  const files = [["a", "a.raw", "raw"], ["c", "c.qcow2", "qcow2"]] as const;
-  for (const [name, filename, driver] of files) {
-    const file = { driver: "file", filename };
-    await joblog.nodes.add({ driver, "node-name": name, file });
-  }
+const known = new Set(joblog.nodes.list().map(({ name }) => name));
+for (
+  const [name, filename, driver] of [["a", "a.raw", "raw"], ["c", "c.qcow2", "qcow2"]] as const
+) {
+  const file = { driver: "file", filename };
+  if (!known.has(name)) await joblog.nodes.add({ driver, "node-name": name, file });
 }
 const guest = await joblog.nodes.writer("a");
 if (joblog.job("m") === undefined) {
-  const copyMode = next(2) === 0 ? "background" : "write-blocking";
   const parameters = { source: "a", target: "c", "copy-mode": copyMode, "buf-size": 262_144 };
   await joblog.start({ type: "mirror", id: "m", parameters, speed: 8 * 2 ** 20 });
 }

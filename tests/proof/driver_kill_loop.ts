@@ -1,0 +1,162 @@
+/**
+ * Proof by kill -9 of the drivers: processes that back up, or mirror under a guest that writes, are
+ * killed at random moments, and new ones go on.
+ *
+ *     driver_kill_loop.ts [--seed N] [--budget-s S] [--rounds N] [--only TEXT] [--keep]
+ *
+ * - `--seed` chooses images, writes and moments; what meets what is left to the machine.
+ * - `--budget-s` ends the proof after so many seconds. @default no bound
+ * - `--rounds` kills each driver so often. @default 200, or no bound when there is a budget
+ * - `--only` takes the cases alone whose name holds the text.
+ * - `--keep` leaves the folder there when something was found.
+ *
+ * After each kill an image is, for `qemu-img check`, at worst leaking, and a mirrored source is
+ * what its guest was told. After some kills the job is let to its end: it completes, the log
+ * verifies, and the bytes are those of a model. Ends with status 1 at a finding, and when a driver
+ * was not killed at work once: then nothing was proved.
+ */
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { HAS_QEMU, NO_QEMU } from "../engine/block/qcow2/qemu.ts";
+import { numbersFrom } from "../engine/block/qcow2/seeded.ts";
+import { ImageFolder } from "../support/images.ts";
+import { BackupKills, type BackupShape } from "./driver_kill_loop/backup_kills.ts";
+import type { KillCase } from "./driver_kill_loop/kill_case.ts";
+import { type CopyMode, MirrorKills } from "./driver_kill_loop/mirror_kills.ts";
+
+/** Kills of each driver, when there is no budget. */
+const ROUNDS = 200;
+/** Kills of one job before it may end. */
+const ROUNDS_OF_JOB = 8;
+/** Left of the budget for the last job to end. */
+const SETTLE_MS = 8_000;
+
+type DriverName = "backup" | "mirror";
+
+interface Row {
+  readonly driver: DriverName;
+  readonly shape: string;
+  readonly make: (folder: ImageFolder, seed: number) => KillCase;
+}
+
+const backupRow = (shape: BackupShape): Row => ({
+  ...{ driver: "backup", shape },
+  make: (folder, seed) => new BackupKills(folder, seed, shape),
+});
+
+const mirrorRow = (shape: CopyMode): Row => ({
+  ...{ driver: "mirror", shape },
+  make: (folder, seed) => new MirrorKills(folder, seed, shape),
+});
+
+/** In turns, so that a short budget meets every kind. */
+const ROWS: readonly Row[] = [
+  backupRow("raw to qcow2"),
+  mirrorRow("background"),
+  backupRow("top of a chain to qcow2"),
+  mirrorRow("write-blocking"),
+  backupRow("raw to raw"),
+];
+
+interface Totals {
+  kills: number;
+  atWork: number;
+  ends: number;
+  overBefore: number;
+}
+
+interface Run {
+  readonly totals: Readonly<Record<DriverName, Totals>>;
+  readonly rounds: number;
+  readonly isKept: boolean;
+  readonly random: (below: number) => number;
+  isOver(): boolean;
+}
+
+/** Kills one job some times and lets it end. @returns what was found, if anything was */
+async function proveJob(row: Row, run: Run): Promise<string | undefined> {
+  const folder = new ImageFolder();
+  const totals = run.totals[row.driver];
+  const seed = run.random(1_000_000);
+  let isFound = true;
+  try {
+    const job = row.make(folder, seed);
+    await job.prepare();
+    const count = Math.min(1 + run.random(ROUNDS_OF_JOB), run.rounds - totals.kills);
+    for (let round = 0; round < count && !(run.isOver() && round > 0); round++) {
+      const met = await job.kill(run.random);
+      if (met === "over") totals.overBefore += 1;
+      else totals.kills += 1;
+      if (met === "at work") totals.atWork += 1;
+      if (met === "over") break;
+    }
+    await job.settle();
+    totals.ends += 1;
+    isFound = false;
+    return undefined;
+  } catch (error) {
+    const words = error instanceof Error ? error.stack ?? error.message : String(error);
+    return `${row.driver} ${row.shape}, images of seed ${seed}: ${words}`;
+  } finally {
+    if (isFound && run.isKept) console.log(`kept: ${folder.path}`);
+    else folder.remove();
+  }
+}
+
+function told(name: DriverName, { kills, atWork, ends, overBefore }: Totals): string {
+  return `${name}: ${kills} kills (${atWork} at work), ${ends} jobs ended with equal bytes ` +
+    `(${overBefore} before they were killed)`;
+}
+
+/** Runs the proof. @returns the exit status */
+export async function main(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seed: { type: "string", default: "1" },
+      "budget-s": { type: "string" },
+      rounds: { type: "string" },
+      only: { type: "string", default: "" },
+      keep: { type: "boolean", default: false },
+    },
+  });
+  const budgetS = values["budget-s"];
+  const rounds = Number(values.rounds ?? (budgetS === undefined ? ROUNDS : Infinity));
+  const seed = Number(values.seed);
+  const startMs = performance.now();
+  const endMs = startMs + Number(budgetS ?? Infinity) * 1_000 - SETTLE_MS;
+  const zero = (): Totals => ({ kills: 0, atWork: 0, ends: 0, overBefore: 0 });
+  const run: Run = {
+    totals: { backup: zero(), mirror: zero() },
+    rounds,
+    isKept: values.keep,
+    random: numbersFrom(seed),
+    isOver: () => performance.now() >= endMs,
+  };
+  const rows = ROWS.filter(({ driver, shape }) => `${driver} ${shape}`.includes(values.only));
+  const drivers = [...new Set(rows.map(({ driver }) => driver))];
+  if (!HAS_QEMU) console.log(`driver kill loop: no image is checked by QEMU: ${NO_QEMU}`);
+  let finding: string | undefined;
+  const isLeft = () => drivers.some((name) => run.totals[name].kills < rounds);
+  for (let at = 0; finding === undefined && isLeft() && !run.isOver(); at++) {
+    const row = rows[at % rows.length]!;
+    if (run.totals[row.driver].kills < rounds) finding = await proveJob(row, run);
+  }
+  const sums = drivers.map((name) => told(name, run.totals[name])).join("; ");
+  console.log(`driver kill loop: ${sums}`);
+  const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
+  console.log(
+    `driver kill loop: ${finding === undefined ? "no" : "1"} finding, seed ${seed}, ${seconds} s`,
+  );
+  if (finding !== undefined) console.log(`BROKEN ${finding}`);
+  const unproved = drivers.filter((name) => run.totals[name].atWork === 0);
+  if (drivers.length === 0 || unproved.length > 0) {
+    console.log(
+      `NOTHING PROVED of ${unproved.join(", ") || values.only}: no process was killed at work`,
+    );
+    return 1;
+  }
+  return finding === undefined ? 0 : 1;
+}
+
+if (import.meta.main) process.exit(await main(process.argv.slice(2)));

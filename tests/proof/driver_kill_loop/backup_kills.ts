@@ -1,0 +1,137 @@
+/** A backup of an image at rest, killed at any moment: it goes on and ends with equal bytes. */
+import { deepStrictEqual as assertEquals, ok as assert } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { createQcow2, openQcow2 } from "../../../engine/block/qcow2/mod.ts";
+import type { BlockNode } from "../../../engine/block/node.ts";
+import { openJoblog } from "../../../mod.ts";
+import { type ImageFolder, noise, sameBytes } from "../../support/images.ts";
+import { spawnRuntime } from "../../support/spawn_runtime.ts";
+import { bytesOf } from "../../engine/block/qcow2/qemu.ts";
+import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
+import {
+  expectSound,
+  expectWhole,
+  type KillCase,
+  killInTime,
+  type KillOutcome,
+} from "./kill_case.ts";
+
+const SCRIPT = fileURLToPath(new URL("./backup_process.ts", import.meta.url));
+const SIZE = 6 * 2 ** 20 + 512;
+/** So slow that most processes are killed while they copy. */
+const SPEED = 6 * 2 ** 20;
+
+/** What is backed up to what. */
+export type BackupShape = "raw to raw" | "raw to qcow2" | "top of a chain to qcow2";
+
+/** See the head of this file. */
+export class BackupKills implements KillCase {
+  readonly #folder: ImageFolder;
+  readonly #seed: number;
+  readonly #shape: BackupShape;
+  #model: Uint8Array = new Uint8Array(0);
+
+  constructor(folder: ImageFolder, seed: number, shape: BackupShape) {
+    this.#folder = folder;
+    this.#seed = seed;
+    this.#shape = shape;
+  }
+
+  get #target(): string {
+    return this.#folder.file(this.#shape === "raw to raw" ? "copy.raw" : "copy.qcow2");
+  }
+
+  get #parameters() {
+    if (this.#shape === "raw to raw") return { source: "a.raw", target: "copy.raw", sync: "full" };
+    if (this.#shape === "raw to qcow2") {
+      return { source: "a.raw", target: "copy.qcow2", format: "qcow2", sync: "full" };
+    }
+    return { source: "top.qcow2", target: "copy.qcow2", format: "qcow2", sync: "top" };
+  }
+
+  async prepare(): Promise<void> {
+    this.#model = noise(SIZE, this.#seed).fill(0, 2 ** 20, 2 * 2 ** 20);
+    this.#folder.write("a.raw", this.#model);
+    if (this.#shape !== "top of a chain to qcow2") return;
+    const below = { backingFile: "a.raw", backingFormat: "raw" } as const;
+    const mid = await createQcow2(this.#folder.file("mid.qcow2"), { size: SIZE, ...below });
+    const next = numbersFrom(this.#seed);
+    await this.#write(mid, next);
+    await mid.close();
+    const above = { backingFile: "mid.qcow2", backingFormat: "qcow2" } as const;
+    const top = await createQcow2(this.#folder.file("top.qcow2"), { size: SIZE, ...above });
+    await this.#write(top, next);
+    await top.close();
+  }
+
+  /** Data and zeros here and there. */
+  async #write(node: BlockNode, next: (below: number) => number): Promise<void> {
+    for (let count = 0; count < 40; count++) {
+      const length = 1 + next(300_000);
+      const offset = next(SIZE - length);
+      const bytes = next(4) === 0 ? new Uint8Array(length) : noise(length, next(1_000_000));
+      await node.write(offset, bytes);
+      this.#model.set(bytes, offset);
+    }
+  }
+
+  async kill(random: (below: number) => number): Promise<KillOutcome> {
+    const args = [this.#folder.path, JSON.stringify(this.#parameters), String(SPEED)];
+    const script = spawnRuntime(SCRIPT, args);
+    const isEarly = random(4) === 0;
+    let isOver = false;
+    let isAtWork = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ended = await killInTime(script, {
+      afterMs: isEarly ? random(1_200) : 60_000,
+      afterCount: Infinity,
+      onLine: (line) => {
+        isOver ||= line === "over";
+        isAtWork ||= line === "copying";
+        // The others are killed a while after their job began or went on.
+        if (line === "open") timer = setTimeout(() => void script.kill(), random(500));
+        return false;
+      },
+    });
+    clearTimeout(timer);
+    assert(isOver || ended === "SIGKILL", `the process ended by itself with ${ended}`);
+    if (this.#target.endsWith(".qcow2")) this.#expectImage();
+    if (ended !== "SIGKILL") return "over";
+    return isAtWork ? "at work" : "early";
+  }
+
+  /** Before the image is made its file is not there or empty, which is no image yet. */
+  #expectImage(): void {
+    const name = "copy.qcow2";
+    const size = this.#folder.sizeOf(name) ?? 0;
+    if (size > 0) expectSound(this.#folder.file(name));
+  }
+
+  async settle(): Promise<void> {
+    const { path } = this.#folder;
+    const joblog = await openJoblog({ path: this.#folder.file("jobs.log"), baseFolder: path });
+    try {
+      const job = joblog.job("b");
+      // Every process was killed before it had a job.
+      if (job === undefined) return;
+      if (job.state.status !== "concluded") await job.setSpeed(0);
+      const end = await job.done;
+      assertEquals([end.ret, end.error], [0, null]);
+      await expectWhole(joblog);
+    } finally {
+      await joblog.close({ jobs: "cancel" });
+    }
+    assert(sameBytes(await this.#copied(), this.#model), "the copy is not the model");
+    if (this.#target.endsWith(".qcow2")) expectSound(this.#target);
+  }
+
+  async #copied(): Promise<Uint8Array> {
+    if (this.#shape === "raw to raw") return this.#folder.read("copy.raw");
+    const copy = await openQcow2(this.#target, { readOnly: true });
+    try {
+      return await bytesOf(copy);
+    } finally {
+      await copy.close();
+    }
+  }
+}

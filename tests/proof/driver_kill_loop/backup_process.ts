@@ -1,0 +1,30 @@
+/**
+ * A process that backs an image up, or goes on with it, and is killed in the middle.
+ *
+ *     backup_process.ts FOLDER PARAMETERS SPEED
+ *
+ * It prints `open` when its job is there, `copying` when it got on, and `over` when the job is, and
+ * ends then.
+ */
+import { join } from "node:path";
+import process from "node:process";
+import { type JsonObject, openJoblog } from "../../../mod.ts";
+
+const [folder = "", parameters = "{}", speed = "0"] = process.argv.slice(2);
+
+function print(line: string): Promise<void> {
+  return new Promise((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
+}
+
+const joblog = await openJoblog({ path: join(folder, "jobs.log"), baseFolder: folder });
+const job = joblog.job("b") ?? await joblog.start({
+  ...{ type: "backup", id: "b", parameters: JSON.parse(parameters) as JsonObject },
+  ...{ speed: Number(speed), autoDismiss: false },
+});
+await print("open");
+const copied = job.state.progress.current;
+await job.until(({ progress, status }) => progress.current > copied || status === "concluded");
+await print("copying");
+await job.done;
+await print("over");
+await joblog.close();
