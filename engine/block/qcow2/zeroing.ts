@@ -4,10 +4,12 @@
  * | entry was | zero | discard |
  * |---|---|---|
  * | nothing, and nothing below | stays | stays |
- * | nothing, something below | zero flag; version 2: zeros are written | stays |
+ * | nothing, something below | zero flag; version 2: zeros are written | zero flag, or nothing |
  * | zero | stays | stays; a kept cluster is let go |
  * | data of its own | version 3: zero flag, the cluster is kept for later | nothing, or zero flag |
  * | compressed or shared | as above, the cluster is let go | as above |
+ *
+ * A discard sets the zero flag where something is below: version 2 has none, so nothing is done.
  *
  * May be used by the files of this folder. Source: QEMU 7.2 block/qcow2-cluster.c,
  * zero_in_l2_slice and discard_in_l2_slice.
@@ -58,8 +60,10 @@ function zeroEntry(writer: Qcow2Writer, table: CachedTable, index: number, offse
 function discardEntry(writer: Qcow2Writer, table: CachedTable, index: number, offset: number) {
   const { image } = writer;
   const { kind, host } = image.entryAt(table, index);
-  if (kind === "unallocated" || (kind === "zero" && host === 0)) return true;
-  const isZero = kind === "zero" || hasBelow(writer, offset);
+  if (kind === "zero" && host === 0) return true;
+  const isBelow = hasBelow(writer, offset);
+  if (kind === "unallocated" && !isBelow) return true;
+  const isZero = kind === "zero" || isBelow;
   if (!isZero || image.header.version >= 3) writer.replace(table, index, 0, isZero);
   return true;
 }
@@ -133,7 +137,8 @@ export async function discardRange(
   await writer.begin();
   const range = wholeClusters(writer, offset, length);
   const change: Change = (table, index, at) => discardEntry(writer, table, index, at);
-  await changeClusters(writer, range, change, false);
+  // Over a backing file, what was let go reads as zeros: that has to be said in a table.
+  await changeClusters(writer, range, change, writer.image.header.version >= 3);
 }
 
 /** Takes everything from `offset` on out of the tables, so that the image may end there. */

@@ -7,8 +7,8 @@ import { openQcow2 } from "../../../../engine/block/qcow2/chain.ts";
 import { createQcow2 } from "../../../../engine/block/qcow2/create.ts";
 import { ImageFolder, noise, sameBytes } from "../../../support/images.ts";
 import { itWhen } from "../../../support/skip.ts";
+import { ALL_VERBS, applyToNode, asQemuIo, changesFrom } from "./changes.ts";
 import { bytesOf, checkByQemu, HAS_QEMU, NO_QEMU, qemuImg, qemuIo } from "./qemu.ts";
-import { numbersFrom } from "./seeded.ts";
 
 const SOUND = { corruptions: 0, leaks: 0 };
 
@@ -36,29 +36,10 @@ describe("Qcow2Node resizing and discarding", () => {
           clusterSize,
           ...(hasBacking ? backing : {}),
         });
-        const next = numbersFrom(clusterSize + (hasBacking ? 1 : 0));
-        const commands: string[] = [];
-        for (let count = 0; count < 60; count++) {
-          const verb = ["write", "zero", "discard", "truncate", "write"][next(5)];
-          const offset = next(node.size / 512) * 512;
-          const length = Math.min(node.size - offset, (next(300) + 1) * 512);
-          if (verb === "truncate") {
-            const to = (next(2_000) + 200) * 512;
-            commands.push(`truncate ${to}`);
-            await node.truncate(to);
-          } else if (verb === "write") {
-            commands.push(`write -P ${count + 1} ${offset} ${length}`);
-            await node.write(offset, new Uint8Array(length).fill(count + 1));
-          } else if (verb === "zero") {
-            commands.push(`write -z ${offset} ${length}`);
-            await node.zero(offset, length);
-          } else {
-            commands.push(`discard ${offset} ${length}`);
-            await node.discard(offset, length);
-          }
-        }
+        const changes = changesFrom(clusterSize + (hasBacking ? 1 : 0), 60, size, ALL_VERBS);
+        for (const change of changes) await applyToNode(node, change);
         await node.close();
-        qemuIo(theirs, commands);
+        qemuIo(theirs, changes.map(asQemuIo));
         assertEquals(checkByQemu(folder.file("ours.qcow2")), SOUND);
         const [mine, other] = [
           await openQcow2(folder.file("ours.qcow2"), { readOnly: true }),
@@ -90,6 +71,23 @@ describe("Qcow2Node resizing and discarding", () => {
     assert(sameBytes(bytes.subarray(10_000, 10_050), noise(100, 2).subarray(0, 50)));
     assert(bytes.subarray(10_050).every((byte) => byte === 0));
     await node.close();
+  });
+
+  it("discarding over a backing file shows zeros, also where nothing was written", async () => {
+    folder.write("base.raw", noise(1_048_576));
+    const node = await createQcow2(folder.file("a.qcow2"), {
+      size: 1_048_576,
+      clusterSize: 512,
+      backingFile: "base.raw",
+      backingFormat: "raw",
+    });
+    await node.write(0, noise(1_024, 2));
+    await node.discard(0, 524_288);
+    const bytes = await bytesOf(node);
+    assert(bytes.subarray(0, 524_288).every((byte) => byte === 0));
+    assert(sameBytes(bytes.subarray(524_288), noise(1_048_576).subarray(524_288)));
+    await node.close();
+    if (HAS_QEMU) assertEquals(checkByQemu(folder.file("a.qcow2")), SOUND);
   });
 
   it("uses clusters again that were let go", async () => {

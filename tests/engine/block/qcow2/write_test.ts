@@ -4,47 +4,10 @@ import { assert, assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import { openQcow2 } from "../../../../engine/block/qcow2/chain.ts";
 import { createQcow2, type Qcow2CreateOptions } from "../../../../engine/block/qcow2/create.ts";
-import type { Qcow2Node } from "../../../../engine/block/qcow2/qcow2_node.ts";
 import { ImageFolder, noise, sameBytes } from "../../../support/images.ts";
 import { itWhen } from "../../../support/skip.ts";
+import { applyToModel, applyToNode, asQemuIo, changesFrom } from "./changes.ts";
 import { bytesOf, checkByQemu, HAS_QEMU, NO_QEMU, qemuImg, qemuIo } from "./qemu.ts";
-import { numbersFrom } from "./seeded.ts";
-
-interface Change {
-  readonly verb: "write" | "zero";
-  readonly offset: number;
-  readonly length: number;
-  readonly fill: number;
-}
-
-const SECTOR = 512;
-
-/** Changes of whole sectors, since qemu-io compares better with them; small, middling, large. */
-function changesFrom(seed: number, count: number, size: number): readonly Change[] {
-  const next = numbersFrom(seed);
-  return Array.from({ length: count }, () => {
-    const sectors = Math.floor(size / SECTOR);
-    const start = next(sectors);
-    const most = [4, 40, 400][next(3)] ?? 4;
-    const length = Math.min(sectors - start, next(most) + 1);
-    const verb = next(4) === 0 ? "zero" : "write";
-    return { verb, offset: start * SECTOR, length: length * SECTOR, fill: next(255) + 1 };
-  });
-}
-
-function applyToModel(model: Uint8Array, { verb, offset, length, fill }: Change): void {
-  model.fill(verb === "zero" ? 0 : fill, offset, offset + length);
-}
-
-async function applyToNode(node: Qcow2Node, change: Change): Promise<void> {
-  const { verb, offset, length, fill } = change;
-  if (verb === "zero") await node.zero(offset, length);
-  else await node.write(offset, new Uint8Array(length).fill(fill));
-}
-
-function asQemuIo({ verb, offset, length, fill }: Change): string {
-  return `write ${verb === "zero" ? "-z" : `-P ${fill}`} ${offset} ${length}`;
-}
 
 describe("Qcow2Node writing", () => {
   let folder: ImageFolder;
