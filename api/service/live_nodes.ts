@@ -17,7 +17,7 @@ export interface BitmapTarget {
 
 /** A node as it stands. */
 export interface LiveNode extends NodeInfo {
-  /** Nodes below it that it filters or overlays, one under the other. */
+  /** Nodes below it that it overlays, one under the other; filters do not count. */
   readonly depth: number;
   /** File of the next of them; undefined = none. */
   readonly backingPath: string | undefined;
@@ -36,10 +36,11 @@ export class LiveNodes {
   list(): readonly LiveNode[] {
     const nodes = this.#joblog.nodes.list();
     const byName = new Map(nodes.map((node) => [node.name, node]));
-    const below = (node: NodeInfo) => {
-      const role = isFilter(node.driver) ? filteredRole(node) : "backing";
-      return byName.get(node.children[role] ?? "");
-    };
+    const shown = (node: NodeInfo | undefined): NodeInfo | undefined =>
+      node !== undefined && isFilter(node.driver)
+        ? shown(byName.get(node.children[filteredRole(node)] ?? ""))
+        : node;
+    const below = (node: NodeInfo) => shown(byName.get(shown(node)?.children["backing"] ?? ""));
     return nodes.toReversed().map((node) => {
       let depth = 0;
       for (let next = below(node); next !== undefined; next = below(next)) depth += 1;

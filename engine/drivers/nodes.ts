@@ -58,7 +58,7 @@ export interface NodeFilter {
 export interface JobNodes {
   /** A node by name. @throws {JoblogError} code "unknownNode" or "nodeMissing" */
   find(name: string): NodeState;
-  /** True if no other node leads to it. */
+  /** True if no other node leads to it, and no job holds it. */
   isRoot(name: string): boolean;
   /** Who leads to a node, and as what. */
   parents(name: string): readonly { readonly parent: NodeState; readonly role: string }[];

@@ -64,9 +64,9 @@ export class NodeSession {
     return this.#graph.view;
   }
 
-  /** True if no other node leads to it. */
+  /** True if no other node leads to it, and no job holds it. Source: QEMU bdrv_is_root_node. */
   isRoot(name: string): boolean {
-    return this.view.isRoot(name);
+    return this.view.isRoot(name) && !this.view.holds.some(({ node }) => node === name);
   }
 
   /** Who leads to a node from inside the graph, and as what. */

@@ -90,11 +90,7 @@ export class Creation {
     try {
       const refusal = request.refusal ?? await this.#missingNode(request);
       if (refusal !== undefined) return { ...plan, ...NOT_OPENED, refusal };
-      const job = await this.#engine.drivers.open(
-        request.type,
-        request.parameters ?? {},
-        plan.runId,
-      );
+      const job = await this.#open(request, plan.runId);
       opened.push(job);
       const { parameters, callbacks, isResumable } = job;
       return { ...plan, parameters, callbacks, isResumable };
@@ -103,6 +99,18 @@ export class Creation {
       if (!LATE_CODES.has(refusal.code)) return { ...plan, ...NOT_OPENED, refusal };
       const { parameters = {} } = request;
       return { ...plan, ...NOT_OPENED, parameters, refusal, isRefusedLate: true };
+    }
+  }
+
+  /** A job that was told to have ended may still let go of a node. */
+  async #open({ type, parameters = {} }: JobRequest, runId: string): Promise<OpenedJob> {
+    const { drivers } = this.#engine;
+    try {
+      return await drivers.open(type, parameters, runId);
+    } catch (error) {
+      const isHeld = error instanceof JoblogError && HELD_CODES.has(error.code);
+      if (!isHeld || !await drivers.closed()) throw error;
+      return await drivers.open(type, parameters, runId);
     }
   }
 
@@ -122,6 +130,13 @@ export class Creation {
 
 /** Who may do what to a node is asked when the id is taken. Source: QEMU 7.2 block_job_create. */
 const LATE_CODES: ReadonlySet<string> = new Set(["nodeReadOnly", "permissionConflict"]);
+
+const HELD_CODES: ReadonlySet<string> = new Set([
+  "nodeBusy",
+  "notRootNode",
+  "permissionConflict",
+  "duplicateNode",
+]);
 
 const NOT_OPENED = { parameters: {}, callbacks: [], isResumable: false } as const;
 

@@ -61,8 +61,8 @@ function textOf({ error }: LiveJob): string {
 }
 
 /**
- * A mirror, or a commit of the active layer, keeps its source still from the end of its run until it
- * is concluded, and counts as paused. Only such a job can have been told to end.
+ * A mirror, or a commit of the active layer, keeps its source still from the end of its run until
+ * it is concluded, and counts as paused. Only such a job can have been told to end.
  */
 function keepsSourceStill({ status, isCompleteRequested, isCancelRequested }: LiveJob): boolean {
   const isBetween = status === "waiting" || status === "pending";

@@ -41,14 +41,38 @@ export function isNodeName(nodes: JobNodes | undefined, name: string): boolean {
   }
 }
 
-/** The path of the file that holds a node; its name if there is none. */
-export function fileOf(nodes: JobNodes, node: NodeState): string {
+function fileNodeOf(nodes: JobNodes, node: NodeState): NodeState | undefined {
   for (let at = node;;) {
-    if (at.path !== null) return at.path;
+    if (at.path !== null) return at;
     const next = at.children["file"] ?? at.children["image"];
-    if (next === undefined) return node.name;
+    if (next === undefined) return undefined;
     at = nodes.find(next);
   }
+}
+
+/** The path of the file that holds a node; its name if there is none. */
+export function fileOf(nodes: JobNodes, node: NodeState): string {
+  return fileNodeOf(nodes, node)?.path ?? node.name;
+}
+
+/**
+ * How headers of overlays name the file of a node: as the user named it, if that leads there from
+ * the folder of each of them, else by its path.
+ */
+export function headerNameOf(
+  nodes: JobNodes,
+  node: NodeState,
+  overlays: readonly string[],
+): string {
+  const file = fileNodeOf(nodes, node);
+  if (file === undefined || file.path === null) return node.name;
+  const { path, options: { filename } } = file;
+  if (typeof filename !== "string" || overlays.length === 0) return path;
+  const isFoundBy = (overlay: string) => {
+    const above = fileOf(nodes, nodes.find(overlay));
+    return `${above.slice(0, above.lastIndexOf("/"))}/${filename}` === path;
+  };
+  return overlays.every(isFoundBy) ? filename : path;
 }
 
 /** The format that a header names a node by. */

@@ -24,6 +24,7 @@ import type { ChainLayer } from "../chain/layer.ts";
 import {
   findFileIn,
   findNodeIn,
+  headerNameOf,
   imageOf,
   isFilterNode,
   isNodeName,
@@ -60,7 +61,8 @@ class InnerNodes implements CommitImages {
   ) {
     const { chain, base } = found;
     const isMasked = parameters["backing-mask-protocol"];
-    const { file, format } = layerOf(nodes, nodes.find(base.name), isMasked);
+    const below = nodes.find(base.name);
+    const { format } = layerOf(nodes, below, isMasked);
     this.#nodes = nodes;
     this.#above = chain[0]!.name;
     this.#base = base;
@@ -68,7 +70,10 @@ class InnerNodes implements CommitImages {
     this.#edge = nodes.attach(this.#above);
     this.name = chain.find((node) => !isFilterNode(node))!.name;
     this.layers = layersOf(nodes, chain);
-    this.goal = { name: parameters["backing-file"] ?? file, format };
+    const overlays = nodes.parents(filter).filter(({ role }) => role === "backing")
+      .map(({ parent }) => parent.name);
+    const file = parameters["backing-file"] ?? headerNameOf(nodes, below, overlays);
+    this.goal = { name: file, format };
   }
 
   /** @param chain from the top down to above the base */
@@ -249,6 +254,7 @@ export async function openCommitNodes(
   const baseName = chain[base]!.name;
   for (const { name } of committed) nodes.hold(name);
   nodes.hold(baseName);
+  if (!committed.some(({ name }) => name === device)) nodes.hold(device);
   const written = new BaseNode(nodes, baseName);
   if (isActive) {
     const images = await ActiveNodes.open(nodes, parameters, committed, written);

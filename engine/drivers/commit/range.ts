@@ -53,7 +53,7 @@ async function baseIndex(
   if (base === undefined && node === undefined) {
     let lowest = chain.length - 1;
     while (lowest > top && chain.isFilter(lowest)) lowest--;
-    if (lowest <= top) refuse("base", "There is no backimg image");
+    if (lowest <= top) refuse("base", "cannot commit an image into itself");
     return lowest;
   }
   const found = node === undefined ? await chain.findFile(base ?? "") : await chain.findNode(node);

@@ -21,6 +21,7 @@ import {
   filterGate,
   findFileIn,
   findNodeIn,
+  headerNameOf,
   imageOf,
   isFilterNode,
   isNodeName,
@@ -88,8 +89,9 @@ class StreamNodes implements StreamImages {
     const base = this.#below().find((node) => !isFilterNode(node));
     if (base === undefined) return undefined;
     const isMasked = this.#parameters["backing-mask-protocol"];
-    const { file, format } = layerOf(this.#nodes, base, isMasked);
-    return { name: this.#parameters["backing-file"] ?? file, format };
+    const { format } = layerOf(this.#nodes, base, isMasked);
+    const name = headerNameOf(this.#nodes, base, [this.name]);
+    return { name: this.#parameters["backing-file"] ?? name, format };
   }
 
   async rewrite(reference: BackingReference | undefined): Promise<void> {

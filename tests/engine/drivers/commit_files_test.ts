@@ -96,7 +96,7 @@ describe("commit of inner layers in a chain of files", () => {
       [{ base: "a", "base-node": "b" }, `'base-node' and 'base' ${both}`],
       [{ top: "nope" }, "Top image file nope not found"],
       [{ "top-node": "nope" }, "'nope' is not in this backing file chain"],
-      [{ top: "base.raw" }, "There is no backimg image"],
+      [{ top: "base.raw" }, "cannot commit an image into itself"],
       [{ base: "nope" }, "Can't find 'nope' in the backing chain"],
       [{ top: "mid.qcow2", base: "low.qcow2" }, "Can't find 'low.qcow2' in the backing chain"],
       [
