@@ -49,7 +49,6 @@ const mirrorRow = (shape: CopyMode): Row => ({
   make: (folder, seed) => new MirrorKills(folder, seed, shape),
 });
 
-/** In turns, so that a short budget meets every kind. */
 const ROWS: readonly Row[] = [
   backupRow("raw to qcow2"),
   mirrorRow("background"),
@@ -59,6 +58,7 @@ const ROWS: readonly Row[] = [
 ];
 
 interface Totals {
+  jobs: number;
   kills: number;
   atWork: number;
   ends: number;
@@ -78,6 +78,7 @@ async function proveJob(row: Row, run: Run): Promise<string | undefined> {
   const folder = new ImageFolder();
   const totals = run.totals[row.driver];
   const seed = run.random(1_000_000);
+  totals.jobs += 1;
   let isFound = true;
   try {
     const job = row.make(folder, seed);
@@ -103,6 +104,13 @@ async function proveJob(row: Row, run: Run): Promise<string | undefined> {
   }
 }
 
+/** The next kind of the driver that was killed least, so that a short budget meets both. */
+function nextRow(rows: readonly Row[], { totals }: Run): Row {
+  const [first] = rows.toSorted((a, b) => totals[a.driver].kills - totals[b.driver].kills);
+  const own = rows.filter(({ driver }) => driver === first!.driver);
+  return own[totals[first!.driver].jobs % own.length]!;
+}
+
 function told(name: DriverName, { kills, atWork, ends, overBefore }: Totals): string {
   return `${name}: ${kills} kills (${atWork} at work), ${ends} jobs ended with equal bytes ` +
     `(${overBefore} before they were killed)`;
@@ -125,7 +133,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const seed = Number(values.seed);
   const startMs = performance.now();
   const endMs = startMs + Number(budgetS ?? Infinity) * 1_000 - SETTLE_MS;
-  const zero = (): Totals => ({ kills: 0, atWork: 0, ends: 0, overBefore: 0 });
+  const zero = (): Totals => ({ jobs: 0, kills: 0, atWork: 0, ends: 0, overBefore: 0 });
   const run: Run = {
     totals: { backup: zero(), mirror: zero() },
     rounds,
@@ -138,9 +146,8 @@ export async function main(args: readonly string[]): Promise<number> {
   if (!HAS_QEMU) console.log(`driver kill loop: no image is checked by QEMU: ${NO_QEMU}`);
   let finding: string | undefined;
   const isLeft = () => drivers.some((name) => run.totals[name].kills < rounds);
-  for (let at = 0; finding === undefined && isLeft() && !run.isOver(); at++) {
-    const row = rows[at % rows.length]!;
-    if (run.totals[row.driver].kills < rounds) finding = await proveJob(row, run);
+  while (finding === undefined && isLeft() && !run.isOver()) {
+    finding = await proveJob(nextRow(rows, run), run);
   }
   const sums = drivers.map((name) => told(name, run.totals[name])).join("; ");
   console.log(`driver kill loop: ${sums}`);
