@@ -17,7 +17,7 @@ export interface BitmapTarget {
 
 /** A node as it stands. */
 export interface LiveNode extends NodeInfo {
-  /** Nodes below it that it overlays, one under the other; filters do not count. */
+  /** Nodes below it that it filters or overlays, one under the other. */
   readonly depth: number;
   /** File of the next of them; undefined = none. */
   readonly backingPath: string | undefined;
@@ -32,15 +32,15 @@ export class LiveNodes {
     this.#joblog = joblog;
   }
 
-  /** All nodes, newest first. */
-  list(): readonly LiveNode[] {
+  /** All nodes, newest first, without those of jobs that have ended. */
+  async list(): Promise<readonly LiveNode[]> {
+    await this.#joblog.nodes.settled();
     const nodes = this.#joblog.nodes.list();
     const byName = new Map(nodes.map((node) => [node.name, node]));
-    const shown = (node: NodeInfo | undefined): NodeInfo | undefined =>
-      node !== undefined && isFilter(node.driver)
-        ? shown(byName.get(node.children[filteredRole(node)] ?? ""))
-        : node;
-    const below = (node: NodeInfo) => shown(byName.get(shown(node)?.children["backing"] ?? ""));
+    const below = (node: NodeInfo) => {
+      const role = isFilter(node.driver) ? filteredRole(node) : "backing";
+      return byName.get(node.children[role] ?? "");
+    };
     return nodes.toReversed().map((node) => {
       let depth = 0;
       for (let next = below(node); next !== undefined; next = below(next)) depth += 1;

@@ -45,6 +45,11 @@ export class Nodes {
     return nodeInfos(durable, graph);
   }
 
+  /** Resolves when jobs that have ended have let go of their nodes. */
+  async settled(): Promise<void> {
+    await this.#engine.drivers.closed();
+  }
+
   /**
    * Opens a node, and those that its definition has in place.
    *

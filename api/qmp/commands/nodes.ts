@@ -7,7 +7,6 @@
 import type { BitmapTarget, CommandContext, LiveNode, LiveNodes } from "../../service.ts";
 import type { Arguments, Checked } from "../arguments.ts";
 import type { Handler } from "../call.ts";
-import { query } from "./control.ts";
 
 type Change = (nodes: LiveNodes, args: Arguments, context: CommandContext) => Promise<void>;
 
@@ -74,6 +73,14 @@ function bitmapInfo(bitmap: LiveNode["bitmaps"][number]) {
   };
 }
 
+const listNodes: Handler = {
+  changes: false,
+  async run({ world: { live } }) {
+    const nodes = await live.nodes.list();
+    return { value: nodes.map(nodeInfo), position: live.position };
+  },
+};
+
 /** Handlers of the commands on nodes. */
 export const NODE_HANDLERS = {
   "blockdev-add": change((nodes, args, context) => nodes.add(args as Options, context)),
@@ -83,7 +90,7 @@ export const NODE_HANDLERS = {
   "blockdev-reopen": change((nodes, args, context) =>
     nodes.reopen(args["options"] as readonly Options[], context)
   ),
-  "query-named-block-nodes": query(({ world: { live } }) => live.nodes.list().map(nodeInfo)),
+  "query-named-block-nodes": listNodes,
   "block-dirty-bitmap-add": change((nodes, args, context) => {
     const { granularity, persistent, disabled } = args as {
       readonly granularity?: number;
