@@ -126,22 +126,25 @@ export class MirrorJob implements DriverJob {
   /** One turn; true = the job ends. */
   async #turn(context: DriverContext, work: MirrorWork): Promise<boolean> {
     work.throwFailure();
+    const { stopCount } = work;
     await context.pausePoint();
     const { copies } = work;
     if (copies.isCancelled) return true;
     work.tell();
     await context.stepsSaved();
     if (work.isBusy) {
-      await this.#copy(context, work);
+      await this.#copy(context, work, stopCount);
       return false;
     }
     return await this.#inStep(context, work);
   }
 
   /** Starts what can be started, or waits for something to end. */
-  async #copy(context: DriverContext, work: MirrorWork): Promise<void> {
+  async #copy(context: DriverContext, work: MirrorWork, stopCount: number): Promise<void> {
     const { copies } = work;
     if (context.isCheckpointDue()) await this.#checkpoint(context, work);
+    // What an error has stopped since the pause point is not tried again before the next one.
+    if (work.stopCount !== stopCount) return;
     const charged = await copies.iterate();
     if (charged === undefined) {
       await work.nextEnd();

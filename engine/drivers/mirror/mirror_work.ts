@@ -48,6 +48,7 @@ export class MirrorWork {
   readonly #startBytes: number;
   #writtenBytes = 0;
   #lastAction: ErrorAction | undefined;
+  #stopCount = 0;
   #quietWriteCount = 0;
   #notedDoneBytes = -1;
   #notedWriteCount = -1;
@@ -126,6 +127,11 @@ export class MirrorWork {
     return this.#lastAction;
   }
 
+  /** How often the policy has said that the job is to stop. */
+  get stopCount(): number {
+    return this.#stopCount;
+  }
+
   /** True if anything was copied or written since the last checkpoint. */
   get hasNews(): boolean {
     return this.copies.doneBytes !== this.#notedDoneBytes ||
@@ -198,6 +204,7 @@ export class MirrorWork {
     const policy = parameters[operation === "read" ? "on-source-error" : "on-target-error"];
     this.#lastAction = await this.#context.errorAction(policy, operation, error);
     if (this.#lastAction === "report") this.#set.fail(error);
+    if (this.#lastAction === "stop") this.#stopCount++;
   }
 
   /** Flushes the target; false if the job was cancelled meanwhile. */
