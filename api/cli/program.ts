@@ -15,9 +15,8 @@ import type { Host } from "./host.ts";
 import { IMAGE_COMMANDS, type ImageOptions } from "./images.ts";
 import { DEFAULT_LOG, type GlobalOptions, Invocation } from "./invocation.ts";
 import * as queries from "./queries.ts";
-import { type BackupOptions, resumeJobs, runBackup } from "./run.ts";
-import { type MirrorOptions, runMirror } from "./run_mirror.ts";
-import { addBackupOptions, addMirrorOptions } from "./run_options.ts";
+import { resumeJobs } from "./run.ts";
+import { RUN_KINDS } from "./run_kinds.ts";
 import { placeOf, type QmpOptions, serve, type ServeOptions, serveQmp } from "./serve.ts";
 import { sendVerb } from "./verbs.ts";
 
@@ -109,25 +108,18 @@ class Program {
       .option("--resume", "go on with the jobs that an earlier process left");
     run.argument("[kind]", "kind of the job").usage("[options] [kind]");
     this.#on(run, (invocation, [kind], options: { readonly resume?: boolean }) => {
-      if (kind !== undefined) throw usageError("kind of job", 'is not "backup" or "mirror"', kind);
+      const kinds = RUN_KINDS.map(({ name }) => `"${name}"`).join(", ");
+      if (kind !== undefined) throw usageError("kind of job", `is none of ${kinds}`, kind);
       if (options.resume === true) return resumeJobs(invocation);
       throw new JoblogError("usage", "Cannot run: no kind of job is named", {
         hint: "Name one, as in: run backup --source A --target B; or use --resume.",
       });
     });
     const parsers = { bytes, count };
-    const backup = this.#command(run, "backup", "Copy a disk image to another file");
-    addBackupOptions(backup, parsers);
-    this.#on(
-      backup,
-      (invocation, _operands, options: BackupOptions) => runBackup(invocation, options),
-    );
-    const summary = "Copy a disk image and keep the copy equal until complete or cancel";
-    const mirror = addMirrorOptions(this.#command(run, "mirror", summary), parsers);
-    this.#on(
-      mirror,
-      (invocation, _operands, options: MirrorOptions) => runMirror(invocation, options),
-    );
+    for (const { name, summary, define, start } of RUN_KINDS) {
+      const command = define(this.#command(run, name, summary), parsers);
+      this.#on(command, (invocation, _operands, options: object) => start(invocation, options));
+    }
     const server = this.#command(this.root, "serve", "Run jobs and serve the HTTP interface")
       .option("--host <address>", "address to listen on; it asks nobody who he is", "127.0.0.1")
       .option("--port <number>", "port to listen on; 0 = any", count("port", 65_535), 8_787)

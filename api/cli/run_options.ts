@@ -22,6 +22,10 @@ function addCommon(command: Command, kind: string, { bytes }: OptionParsers): vo
     .option("--speed <bytes>", "limit per second, such as 512K or 10M; 0 = none", bytes("speed"))
     .option("--manual-finalize", "wait in pending until finalize")
     .option("--manual-dismiss", "stay in concluded until dismiss");
+}
+
+function addCopying(command: Command, kind: string, parsers: OptionParsers): void {
+  addCommon(command, kind, parsers);
   choice(command, "--mode <mode>", "how the target comes to be", ["existing", "absolute-paths"]);
   choice(command, "--on-source-error <policy>", "when reading fails", POLICIES);
   choice(command, "--on-target-error <policy>", "when writing fails", POLICIES);
@@ -32,7 +36,7 @@ export function addBackupOptions(command: Command, parsers: OptionParsers): Comm
   const { bytes, count } = parsers;
   command.requiredOption("--source <file>", "the image")
     .requiredOption("--target <file>", "the copy");
-  addCommon(command, "backup", parsers);
+  addCopying(command, "backup", parsers);
   choice(command, "--sync <sync>", "what is copied", ["full", "top", "none"]);
   choice(command, "--format <format>", "format of the copy", ["raw", "qcow2"]);
   choice(command, "--source-format <format>", "format of the source", ["raw", "qcow2"]);
@@ -50,7 +54,7 @@ export function addMirrorOptions(command: Command, parsers: OptionParsers): Comm
   const { bytes } = parsers;
   command.requiredOption("--source <file>", "the image")
     .requiredOption("--target <file>", "the mirror");
-  addCommon(command, "mirror", parsers);
+  addCopying(command, "mirror", parsers);
   choice(command, "--sync <sync>", "what is copied before it is ready", ["full", "top", "none"]);
   choice(command, "--format <format>", "format of the target", ["raw", "qcow2"]);
   choice(command, "--source-format <format>", "format of the source", ["raw", "qcow2"]);
@@ -62,4 +66,33 @@ export function addMirrorOptions(command: Command, parsers: OptionParsers): Comm
     .option("--replaces <node>", "the node that the mirror replaces on completion")
     .option("--target-is-zero", "the target reads as zeros")
     .option("--no-unmap", "zeros keep their space in the target");
+}
+
+function addChain(command: Command, kind: string, parsers: OptionParsers): void {
+  addCommon(command, kind, parsers);
+  choice(command, "--on-error <policy>", "when reading or writing fails", POLICIES);
+  command
+    .option("--backing-file <name>", "what headers name afterwards, instead of the base")
+    .option("--backing-mask-protocol", "write raw as the format instead of a protocol");
+}
+
+/** Adds the options of a stream. */
+export function addStreamOptions(command: Command, parsers: OptionParsers): Command {
+  command.requiredOption("--device <file>", "the image that is filled");
+  addChain(command, "stream", parsers);
+  return command
+    .option("--base <file>", "the image that stays below (default: none does)")
+    .option("--base-node <file>", "the same")
+    .option("--bottom <file>", "the lowest image that is copied up");
+}
+
+/** Adds the options of a commit. */
+export function addCommitOptions(command: Command, parsers: OptionParsers): Command {
+  command.requiredOption("--device <file>", "the uppermost image of the chain");
+  addChain(command, "commit", parsers);
+  return command
+    .option("--top <file>", "the uppermost image that is committed (default: the device)")
+    .option("--top-node <file>", "the same")
+    .option("--base <file>", "the image that is committed into (default: the lowest)")
+    .option("--base-node <file>", "the same");
 }

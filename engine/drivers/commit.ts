@@ -47,7 +47,7 @@ export function commitDriver(
  *
  * Differs from QEMU: headers are rewritten before the chain is changed, so that a failure leaves
  * what shows the same; zeros are made zero in the base (QEMU 10.2 does so, too); an ignored error
- * is tried again after 100 ms instead of at once; up to eight pieces are copied side by side; a
+ * is tried again after 100 ms instead of at once; up to four pieces are copied side by side; a
  * job can outlive its process.
  */
 export const commit: Driver<CommitParameters> = commitDriver(async (parameters, context) =>

@@ -37,7 +37,7 @@ export function streamDriver(
  * Source: QEMU 7.2 block/stream.c, blockdev.c qmp_block_stream.
  *
  * Differs from QEMU: the header is rewritten before the chain is changed, so that a failure leaves
- * the old one; up to eight pieces are copied side by side; zeros are made by table entries; a job
+ * the old one; up to four pieces are copied side by side; zeros are made by table entries; a job
  * can outlive its process, and then looks at what the image holds from its last checkpoint on.
  */
 export const stream: Driver<StreamParameters> = streamDriver(async (parameters, context) =>

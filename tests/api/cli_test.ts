@@ -102,6 +102,37 @@ describe("joblog run", () => {
     assertEquals([status, out.includes("mirror0 completed")], [0, true]);
   });
 
+  it("streams and commits chains of files", async () => {
+    const make = (name: string, below: string, format: string) =>
+      at.run("image", "create", name, "8M", "--backing", below, "--backing-format", format);
+    for (
+      const [name, below, format] of [["m.qcow2", "a.raw", "raw"], [
+        "t.qcow2",
+        "m.qcow2",
+        "qcow2",
+      ]] as const
+    ) {
+      assertEquals((await make(name, below, format)).status, 0);
+    }
+    const inner = await at.run(
+      "run",
+      "commit",
+      "--device",
+      "t.qcow2",
+      "--top",
+      "m.qcow2",
+      "--speed",
+      "1G",
+    );
+    assertEquals([inner.status, inner.out.includes("commit0 completed")], [0, true], inner.err);
+    const whole = await at.run("run", "stream", "--device", "t.qcow2", "--on-error", "stop");
+    assertEquals([whole.status, whole.out.includes("stream0 completed")], [0, true], whole.err);
+    const refused = await at.run("run", "stream", "--device", "t.qcow2", "--base", "m.qcow2");
+    assertEquals(refused.status, 3);
+    assert(refused.err.includes("in the backing chain"), refused.err);
+    assertEquals((await at.run("image", "compare", "a.raw", "t.qcow2")).status, 0);
+  });
+
   it("parks at Ctrl-C with 130, takes verbs idly, and goes on with --resume", async () => {
     const run = slowBackup();
     await run.until("b0: running");

@@ -1,6 +1,6 @@
 /**
  * One way along a chain, from the first byte to the last: each piece is passed over or moved, up to
- * eight of them side by side, and recorded in order.
+ * four of them side by side, and recorded in order.
  *
  * ```text
  * piece     |skipped      |copied|copied|copied|..  moved side by side, 512 KiB each
@@ -33,7 +33,7 @@ export const PIECE_BYTES = 524_288;
 const ZERO_PIECE_BYTES = 67_108_864;
 
 /** Pieces in flight. */
-const IN_FLIGHT_MAX = 8;
+const IN_FLIGHT_MAX = 4;
 
 /** Pause before an ignored error is tried again. */
 const IGNORED_RETRY_MS = 100;
