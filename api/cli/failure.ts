@@ -32,5 +32,13 @@ function readable(thrown: unknown): ErrorReport {
   if (thrown instanceof Error && thrown.name === "JoblogError" && !isErrorCode(code)) {
     return { ...ERROR_TABLE.verbRefused, code: "internal", message: text };
   }
-  return { ...report, message: text };
+  return { ...report, ...imageFailure(thrown), message: text };
+}
+
+/** An image that cannot be read or made is no fault of the program. */
+function imageFailure(thrown: unknown): Partial<ErrorReport> {
+  if (!(thrown instanceof Error) || thrown.name !== "BlockError") return {};
+  const { subject, hint } = thrown as { readonly subject?: string; readonly hint?: string };
+  const known = { ...(subject === undefined ? {} : { subject }) };
+  return { ...known, ...(hint === undefined ? {} : { hint }), code: "openFailed", exit: "failed" };
 }

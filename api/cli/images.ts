@@ -112,6 +112,9 @@ const create: Work = async (invocation, tools, [path, length], options) => {
   if (backing !== undefined && options.backingFormat === undefined) {
     throw usageError("backing", "needs its format: give --backing-format", backing);
   }
+  if (backing !== undefined && kind === "raw") {
+    throw usageError("backing", "is nothing that a raw image can have: give -f qcow2", backing);
+  }
   if (length !== undefined && options.size !== undefined) {
     throw usageError("size", "is given twice: leave --size out", length);
   }

@@ -73,6 +73,13 @@ describe("joblog image", () => {
     const create = await at.run("image", "create", "x.raw");
     assertEquals(create.status, 2);
     assert(create.err.includes("needs a size"), create.err);
+    const over = ["--backing", "base.raw", "--backing-format", "raw"];
+    const raw = await at.run("image", "create", "x.raw", "1M", ...over);
+    assertEquals([raw.status, raw.err.includes("give -f qcow2")], [2, true], raw.err);
+    const gone = await at.run("image", "info", "gone.raw");
+    assertEquals([gone.status, gone.err.includes("hint: Check the path")], [1, true], gone.err);
+    const taken = await at.run("image", "create", "base.raw", "1M");
+    assertEquals([taken.status, taken.err.includes("already exists")], [1, true], taken.err);
   });
 });
 

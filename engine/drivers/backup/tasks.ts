@@ -17,6 +17,7 @@ import { BlockError } from "../../block/errors.ts";
 import type { Extent } from "../../block/node.ts";
 import type { IoOperation } from "../../../events/job/error_policy.ts";
 import type { DriverContext, StepTicket } from "../driver.ts";
+import { untilCancelled } from "../until_cancelled.ts";
 
 /** How steps over zeros are called: a `hole` needed no work at the target. */
 export type ZeroKind = "zeroed" | "hole";
@@ -201,17 +202,8 @@ export class CopyTasks {
   }
 
   /** Waits for work that may hang, but not beyond a cancel: undefined then. */
-  async untilCancelled<T>(work: Promise<T>): Promise<T | undefined> {
-    const { signal } = this.#context;
-    let stop = () => {};
-    const cancelled = new Promise<undefined>((resolve) => stop = () => resolve(undefined));
-    signal.addEventListener("abort", stop, { once: true });
-    if (signal.aborted) stop();
-    try {
-      return await Promise.race([work, cancelled]);
-    } finally {
-      signal.removeEventListener("abort", stop);
-    }
+  untilCancelled<T>(work: Promise<T>): Promise<T | undefined> {
+    return untilCancelled(this.#context.signal, work);
   }
 
   /** Gives up what is in flight: nothing of it is recorded any more. */

@@ -25,6 +25,7 @@ import type { ErrorAction, IoOperation } from "../../../events/job/error_policy.
 import type { DriverContext } from "../driver.ts";
 import type { PassExtent, PassOptions } from "./pass_options.ts";
 import { StepRun } from "./step_run.ts";
+import { untilCancelled } from "../until_cancelled.ts";
 
 /** Bytes that one piece moves at most. Source: QEMU 7.2 STREAM_CHUNK, COMMIT_BUFFER_SIZE. */
 export const PIECE_BYTES = 524_288;
@@ -153,7 +154,7 @@ export class ChainPass {
     }
     try {
       const looking = this.#options.look(offset, this.#options.size - offset);
-      const found = await this.#untilCancelled(looking);
+      const found = await untilCancelled(this.#context.signal, looking);
       if (found === undefined) return undefined;
       this.#ahead = { offset, ...found };
       return this.#cut(found);
@@ -240,7 +241,10 @@ export class ChainPass {
     await this.#settle();
     if (this.#failure !== undefined || this.isCancelled) return false;
     try {
-      const done = await this.#untilCancelled(this.#options.flush().then(() => true));
+      const done = await untilCancelled(
+        this.#context.signal,
+        this.#options.flush().then(() => true),
+      );
       if (done === true) this.#durableEnd = this.#steps.end;
       return done === true;
     } catch (error) {
@@ -267,19 +271,5 @@ export class ChainPass {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve();
-  }
-
-  /** Waits for work that may hang, but not beyond a cancel: undefined then. */
-  async #untilCancelled<T>(work: Promise<T>): Promise<T | undefined> {
-    const { signal } = this.#context;
-    let stop = () => {};
-    const cancelled = new Promise<undefined>((resolve) => stop = () => resolve(undefined));
-    signal.addEventListener("abort", stop, { once: true });
-    if (signal.aborted) stop();
-    try {
-      return await Promise.race([work, cancelled]);
-    } finally {
-      signal.removeEventListener("abort", stop);
-    }
   }
 }

@@ -21,6 +21,7 @@ import { MirrorSet, SourceTap } from "./mirror_set.ts";
 import { type MirrorGrain, mirrorGrain, type MirrorParameters } from "./parameters.ts";
 import { type MirrorResumePoint, mirrorResumePoint } from "./resume_point.ts";
 import { SourceHold } from "./source_hold.ts";
+import { untilCancelled } from "../until_cancelled.ts";
 
 /** What `begin` has found. */
 interface Beginning {
@@ -209,7 +210,10 @@ export class MirrorWork {
 
   /** Flushes the target; false if the job was cancelled meanwhile. */
   async flush(): Promise<boolean> {
-    const isFlushed = await this.#untilCancelled(this.#set.flush().then(() => true));
+    const isFlushed = await untilCancelled(
+      this.#context.signal,
+      this.#set.flush().then(() => true),
+    );
     return isFlushed === true;
   }
 
@@ -275,19 +279,5 @@ export class MirrorWork {
     this.#notedDoneBytes = this.copies.doneBytes;
     this.#notedWriteCount = this.tap.writeCount;
     await this.#context.checkpoint(mirrorResumePoint(state.bitmap.areas(), source.size, stamp));
-  }
-
-  /** Waits for work that may hang, but not beyond a cancel: undefined then. */
-  async #untilCancelled<T>(work: Promise<T>): Promise<T | undefined> {
-    const { signal } = this.#context;
-    let stop = () => {};
-    const cancelled = new Promise<undefined>((resolve) => stop = () => resolve(undefined));
-    signal.addEventListener("abort", stop, { once: true });
-    if (signal.aborted) stop();
-    try {
-      return await Promise.race([work, cancelled]);
-    } finally {
-      signal.removeEventListener("abort", stop);
-    }
   }
 }
