@@ -83,6 +83,8 @@ export class Edge implements BlockNode {
   #closing: Promise<void> | undefined;
 
   /**
+   * Leads to a child at once; nothing is read or written.
+   *
    * @param child where it leads at first
    * @param options how it ends
    */

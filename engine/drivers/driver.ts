@@ -27,6 +27,12 @@ import type { JobState } from "../../events/job/state.ts";
 import type { JobNodes, RecordChanges } from "./nodes.ts";
 
 export type { JsonObject, JsonValue } from "../../events/log/event.ts";
+export { DEBUG_EVENTS, type DebugEvent } from "../block/debug_events.ts";
+export type { DirtyBitmap, DirtyBitmapOptions } from "../block/dirty_bitmap.ts";
+export type { DirtyArea } from "../block/dirty_map.ts";
+export type { DrainedEdge, Edge, EdgeOptions } from "../block/edge.ts";
+export type { BlockNode, Extent, ExtentKind, LentRange, Loan } from "../block/node.ts";
+export type { JobNodes, NodeChange, NodeFilter, NodeOperation, RecordChanges } from "./nodes.ts";
 
 /** What is recorded about one unit of work. */
 export interface DriverStep {

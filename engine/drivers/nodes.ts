@@ -75,7 +75,11 @@ export interface JobNodes {
   ): Promise<string>;
   /** Opens nodes for this job by QEMU's option object; the name of the uppermost. */
   open(options: JsonObject): Promise<string>;
-  /** @throws {JoblogError} code "nodeBusy" when somebody forbids the operation */
+  /**
+   * Asks whether an operation is allowed, and changes nothing.
+   *
+   * @throws {JoblogError} code "nodeBusy" when somebody forbids the operation
+   */
   check(name: string, operation: NodeOperation): void;
   /** Keeps all others off a node, but for the operations allowed. */
   hold(name: string, allowed?: readonly NodeOperation[]): void;

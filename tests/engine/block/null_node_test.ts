@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { BlockError } from "../../../engine/block/errors.ts";
 import { NullNode } from "../../../engine/block/null_node.ts";
@@ -31,6 +31,6 @@ describe("NullNode", () => {
     assertThrows(() => new NullNode({ size: -1 }), BlockError, 'Cannot open "null-co://"');
     await node.close();
     await refuse(node.read(0, new Uint8Array(1)), "EBADF");
-    assertEquals(new NullNode().identity === new NullNode().identity, false);
+    assertNotEquals(new NullNode().identity, new NullNode().identity);
   });
 });
