@@ -47,8 +47,8 @@ async function run(index: number): Promise<CaseReport> {
   else if (verb === "change") isOpen = await tryOut(path, false, (node) => change(node, next));
   else await tryCheck(path, verb === "repair");
   const { size, blocks } = statSync(path);
-  // Counts that are nonsense may call much of an address space used; a repair goes behind that.
-  const taken = verb === "repair" ? blocks * 512 : size;
+  // Counts that are nonsense may call much of an address space used; who writes goes behind that.
+  const taken = verb === "repair" || verb === "change" ? blocks * 512 : size;
   if (taken > FILE_BYTES_MAX) throw new Error(`the file has ${taken} bytes now`);
   const isToStay = verb === "look" || verb === "check";
   if (isToStay && !sameBytes(readFileSync(path), bytes)) {
