@@ -6,6 +6,7 @@
  *
  * Source: QEMU 7.2 qapi/job.json, qapi/block-core.json; QEMU 8.2 for `block-job-change`.
  */
+import type { JobStatus } from "../../../events/job/mod.ts";
 import {
   ANY,
   BOOL,
@@ -22,19 +23,21 @@ import {
   UINT32,
 } from "./qmp_type.ts";
 
-const JOB_STATUS = oneOf("JobStatus", [
-  "undefined",
-  "created",
-  "running",
-  "paused",
-  "ready",
-  "standby",
-  "waiting",
-  "pending",
-  "aborting",
-  "concluded",
-  "null",
-]);
+/** Complete at compile time: a status that is missing here does not compile. */
+const STATUSES: { readonly [S in JobStatus]: true } = {
+  undefined: true,
+  created: true,
+  running: true,
+  paused: true,
+  ready: true,
+  standby: true,
+  waiting: true,
+  pending: true,
+  aborting: true,
+  concluded: true,
+  null: true,
+};
+const JOB_STATUS = oneOf("JobStatus", Object.keys(STATUSES));
 const IO_STATUS = oneOf("BlockDeviceIoStatus", ["ok", "failed", "nospace"]);
 const MIRROR_COPY_MODE = oneOf("MirrorCopyMode", ["background", "write-blocking"]);
 const IO_OPERATION = oneOf("IoOperationType", ["read", "write"]);

@@ -1,5 +1,6 @@
 import { BlockError } from "../../block/errors.ts";
 import type { BlockNode } from "../../block/node.ts";
+import type { JobState } from "../../../events/job/state.ts";
 import type { DriverContext, JsonValue } from "../driver.ts";
 
 /** What a checkpoint of a pass along a chain holds. */
@@ -29,6 +30,11 @@ export function readChainPoint(value: JsonValue | undefined): ChainPoint | undef
   const [code, text] = skipped;
   if (typeof code !== "string" || typeof text !== "string") return undefined;
   return { ...known, skipped: [code, text] };
+}
+
+/** True if the last checkpoint says that what is written was read-only before the job. */
+export function hadReadOnly({ checkpoint }: JobState): boolean {
+  return readChainPoint(checkpoint?.resumeFrom)?.wasReadOnly === true;
 }
 
 /** Writes one down. */

@@ -10,7 +10,8 @@
  */
 
 import type { BlockNode, ExtentKind } from "../../block/node.ts";
-import type { LayerExtent } from "../../block/qcow2/mod.ts";
+import type { BackingReference, LayerExtent } from "../../block/qcow2/mod.ts";
+import type { JsonValue } from "../driver.ts";
 
 /** Bytes that are asked about at once where looking may mean reading. */
 const READ_AHEAD_BYTES = 16_777_216;
@@ -66,4 +67,11 @@ export async function extentAbove(
     if (found.isAllocated) return { length: left, kind: found.kind === "data" ? "data" : "zero" };
   }
   return { length: left, kind: undefined };
+}
+
+/** How an announced header rewrite tells a backing file; null = none. */
+export function referenceData(reference: BackingReference | undefined): JsonValue {
+  if (reference === undefined) return null;
+  const { name, format } = reference;
+  return format === undefined ? { name } : { name, format };
 }

@@ -22,7 +22,7 @@
 
 import { BlockError } from "../../block/errors.ts";
 import type { ErrorAction, IoOperation } from "../../../events/job/error_policy.ts";
-import type { DriverContext } from "../driver.ts";
+import { type DriverContext, JobParked } from "../driver.ts";
 import type { PassExtent, PassOptions } from "./pass_options.ts";
 import { StepRun } from "./step_run.ts";
 import { untilCancelled } from "../until_cancelled.ts";
@@ -82,11 +82,23 @@ export class ChainPass {
   }
 
   /**
-   * Goes to the end, or to a cancel.
+   * Goes to the end, or to a cancel. Nothing is in flight afterwards, but after a cancel. When the
+   * process closes, a checkpoint is taken first.
    *
    * @throws what the policy reports; at the end, what it skipped
    */
   async run(): Promise<void> {
+    try {
+      await this.#goOn();
+    } catch (error) {
+      if (error instanceof JobParked) await this.pause();
+      throw error;
+    } finally {
+      if (!this.isCancelled) await this.idle();
+    }
+  }
+
+  async #goOn(): Promise<void> {
     const { size } = this.#options;
     for (;;) {
       await this.#context.pausePoint();

@@ -18,22 +18,14 @@
 
 import { copyBetween } from "../../block/copy.ts";
 import type { BlockNode } from "../../block/node.ts";
-import type { BackingReference } from "../../block/qcow2/mod.ts";
-import { chainPoint, passStart, readChainPoint } from "../chain/chain_point.ts";
-import { extentAbove } from "../chain/layer.ts";
+import { chainPoint, hadReadOnly, passStart } from "../chain/chain_point.ts";
+import { extentAbove, referenceData } from "../chain/layer.ts";
 import { ChainPass } from "../chain/pass.ts";
 import type { PassExtent } from "../chain/pass_options.ts";
-import { type ClosingContext, type DriverContext, type DriverJob, JobParked } from "../driver.ts";
-import type { JsonValue } from "../driver.ts";
+import type { ClosingContext, DriverContext, DriverJob } from "../driver.ts";
 import { growBase } from "./active.ts";
 import type { CommitImages } from "./images.ts";
 import type { CommitParameters } from "./parameters.ts";
-
-function told(reference: BackingReference | undefined): JsonValue {
-  if (reference === undefined) return null;
-  const { name, format } = reference;
-  return format === undefined ? { name } : { name, format };
-}
 
 /** A commit of inner layers in the engine's hands. */
 export class CommitJob implements DriverJob {
@@ -72,14 +64,7 @@ export class CommitJob implements DriverJob {
       checkpoint: (offset) =>
         context.checkpoint(chainPoint({ offset, size, wasReadOnly }, undefined)),
     }, context);
-    try {
-      await pass.run();
-    } catch (error) {
-      if (error instanceof JobParked) await pass.pause();
-      throw error;
-    } finally {
-      if (!pass.isCancelled) await pass.idle();
-    }
+    await pass.run();
   }
 
   /** Waits for what is in flight and takes a checkpoint. */
@@ -97,8 +82,8 @@ export class CommitJob implements DriverJob {
     const { goal } = images;
     for (const overlay of images.overlays()) {
       const act = { kind: "header-rewrite", subject: overlay.name };
-      const before = told(overlay.reference());
-      await context.act({ ...act, before, after: told(goal) }, async () => {
+      const before = referenceData(overlay.reference());
+      await context.act({ ...act, before, after: referenceData(goal) }, async () => {
         const now = overlay.reference();
         if (now?.name !== goal.name || now.format !== goal.format) await overlay.rewrite(goal);
       });
@@ -125,8 +110,7 @@ export class CommitJob implements DriverJob {
 
   /** In this process or in an earlier one. */
   #wasReadOnly({ job }: ClosingContext): boolean {
-    const point = readChainPoint(job.checkpoint?.resumeFrom);
-    return point?.wasReadOnly === true || this.#images.wasReadOnly;
+    return this.#images.wasReadOnly || hadReadOnly(job);
   }
 
   async #look(offset: number, length: number): Promise<PassExtent> {

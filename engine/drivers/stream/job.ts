@@ -15,21 +15,13 @@
  */
 
 import { CopyOnRead, type PullExtent } from "../../block/filters/copy_on_read.ts";
-import type { BackingReference } from "../../block/qcow2/mod.ts";
-import { chainPoint, passStart, readChainPoint } from "../chain/chain_point.ts";
-import { extentAbove } from "../chain/layer.ts";
+import { chainPoint, hadReadOnly, passStart } from "../chain/chain_point.ts";
+import { extentAbove, referenceData } from "../chain/layer.ts";
 import { ChainPass } from "../chain/pass.ts";
 import type { PassExtent } from "../chain/pass_options.ts";
-import { type ClosingContext, type DriverContext, type DriverJob, JobParked } from "../driver.ts";
-import type { JsonValue } from "../driver.ts";
+import type { ClosingContext, DriverContext, DriverJob } from "../driver.ts";
 import type { StreamImages } from "./images.ts";
 import type { StreamParameters } from "./parameters.ts";
-
-function told(reference: BackingReference | undefined): JsonValue {
-  if (reference === undefined) return null;
-  const { name, format } = reference;
-  return format === undefined ? { name } : { name, format };
-}
 
 /** A stream in the engine's hands. */
 export class StreamJob implements DriverJob {
@@ -73,14 +65,7 @@ export class StreamJob implements DriverJob {
       checkpoint: (offset, error) =>
         context.checkpoint(chainPoint({ offset, size, wasReadOnly }, error)),
     }, context);
-    try {
-      await pass.run();
-    } catch (error) {
-      if (error instanceof JobParked) await pass.pause();
-      throw error;
-    } finally {
-      if (!pass.isCancelled) await pass.idle();
-    }
+    await pass.run();
   }
 
   /** Waits for what is in flight and takes a checkpoint. */
@@ -104,11 +89,14 @@ export class StreamJob implements DriverJob {
     if (before === undefined && images.between.length === 0 && !isOpen) return;
     const goal = images.goal();
     const act = { kind: "header-rewrite", subject: images.name };
-    await context.act({ ...act, before: told(before), after: told(goal) }, async (confirm) => {
-      const now = images.reference();
-      if (now?.name !== goal?.name || now?.format !== goal?.format) await images.rewrite(goal);
-      await images.relink(confirm);
-    });
+    await context.act(
+      { ...act, before: referenceData(before), after: referenceData(goal) },
+      async (confirm) => {
+        const now = images.reference();
+        if (now?.name !== goal?.name || now?.format !== goal?.format) await images.rewrite(goal);
+        await images.relink(confirm);
+      },
+    );
   }
 
   /** Takes the filter out, unless a copy still hangs after a cancel. */
@@ -154,8 +142,7 @@ export class StreamJob implements DriverJob {
 
   /** In this process or in an earlier one. */
   #wasReadOnly({ job }: ClosingContext): boolean {
-    const point = readChainPoint(job.checkpoint?.resumeFrom);
-    return point?.wasReadOnly === true || this.#images.wasReadOnly;
+    return this.#images.wasReadOnly || hadReadOnly(job);
   }
 
   async #restore(): Promise<void> {
