@@ -268,7 +268,9 @@ describe("decideVerb, a soft cancel", () => {
 });
 
 // Code of each refusal, as programs see it.
-const CODES: readonly (readonly [JobVerb, Partial<JobState>, Partial<VerbCommand>, string])[] = [
+type Verb = VerbCommand["verb"];
+const CODES: readonly (readonly [Verb, Partial<JobState>, Partial<VerbCommand>, string])[] = [
+  ["start", { status: "running" }, {}, "verbRefused"],
   ["dismiss", { status: "running" }, {}, "verbRefused"],
   ["pause", { status: "running", ...userPaused }, {}, "alreadyPaused"],
   ["resume", { status: "running" }, {}, "notPaused"],

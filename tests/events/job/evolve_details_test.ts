@@ -50,6 +50,14 @@ describe("evolveJob, details", () => {
     assertEquals(assertThrows(act, JoblogError).expected, "nothing");
   });
 
+  it("keeps where a source was written behind a checkpoint, and nothing without one", () => {
+    const written = event("SourceWritten", {}, 9);
+    assertEquals(evolveJob(running, written).checkpoint, null);
+    const marked = evolveJob(running, event("CheckpointTaken", { resumeFrom: 1 }));
+    const expected = { position: 7, resumeFrom: 1, current: 0, writtenAt: 9 };
+    assertEquals(evolveJob(marked, written).checkpoint, expected);
+  });
+
   it("counts a callback as closed once, also when it threw and returned", () => {
     const threw = event("DriverFaulted", { callback: "clean", error: EIO });
     const once = evolveJob(running, threw);

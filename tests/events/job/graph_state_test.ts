@@ -14,6 +14,7 @@ import {
   nodeOf,
   parentsOf,
 } from "../../../events/job/mod.ts";
+import { JoblogError } from "../../../events/log/errors.ts";
 import type { RecordedEvent } from "../../../events/log/mod.ts";
 
 type Fact = { readonly [T in GraphEventType]: readonly [T, GraphEventData[T]] }[GraphEventType];
@@ -97,6 +98,31 @@ describe("evolveGraph()", () => {
     assertEquals(of(["BitmapRemoved", MAP]), undefined);
   });
 
+  it("changes the bitmap that is named, and no other of the node", () => {
+    const other = { node: "disk", bitmap: "other" } as const;
+    const second: Fact = ["BitmapAdded", { ...other, granularity: 512, isEnabled: true }];
+    const graph = folded(FILE, DISK, MAP_ADDED, second, ["BitmapDisabled", other]);
+    const disk = nodeOf(graph, "disk")!;
+    assertEquals(disk.bitmaps.map(({ name, isEnabled }) => [name, isEnabled]), [
+      ["map", true],
+      ["other", false],
+    ]);
+    assertEquals(bitmapOf(disk, "other")?.granularity, 512);
+    assertEquals(nodeOf(folded(FILE, DISK), "disk")?.bitmaps, []);
+  });
+
+  it("makes the graph the owner of a node that outlives its job", () => {
+    const [, data] = DISK as readonly ["NodeAdded", GraphEventData["NodeAdded"]];
+    const ofJob: Fact = ["NodeAdded", { ...data, owner: "run-1", isExplicit: false }];
+    const owner = (graph: GraphState) => {
+      const { owner, isExplicit } = nodeOf(graph, "disk")!;
+      return [owner, isExplicit];
+    };
+    assertEquals(owner(folded(FILE, ofJob)), ["run-1", false]);
+    const adopted: Fact = ["NodeAdopted", { node: "disk", isExplicit: true }];
+    assertEquals(owner(folded(FILE, ofJob, adopted)), [null, true]);
+  });
+
   it("passes over records of commands", () => {
     const graph = folded(FILE);
     const after = evolveGraph(graph, recorded("VerbAccepted", {}, 2));
@@ -104,21 +130,50 @@ describe("evolveGraph()", () => {
   });
 
   const removed: Fact = ["NodeRemoved", { node: "#block7" }];
-  const wrong = { parent: "disk", role: "file", before: "x", after: null };
-  const BROKEN: readonly (readonly [string, readonly Fact[]])[] = [
-    ["a name twice", [FILE, FILE]],
-    ["a child that is not there", [DISK]],
-    ["a removal of what is in use", [FILE, DISK, removed]],
-    ["a removal of what is not there", [removed]],
-    ["an edge that led elsewhere", [FILE, DISK, ["EdgeReplaced", wrong]]],
-    ["an edge to nowhere", [FILE, DISK, ["EdgeReplaced", { ...wrong, after: "ghost" }]]],
-    ["a bitmap twice", [FILE, DISK, MAP_ADDED, MAP_ADDED]],
-    ["a bitmap that is not there", [FILE, DISK, ["BitmapCleared", MAP]]],
+  const edge = { parent: "disk", role: "file", before: "#block7", after: null };
+  const merged: Fact = ["BitmapMerged", { ...MAP, sources: [] }];
+  type Broken = readonly [
+    name: string,
+    facts: readonly Fact[],
+    ...words: readonly [subject: string, expected: string, actual: string],
   ];
-  for (const [name, facts] of BROKEN) {
-    it(`refuses ${name}`, () => {
-      const error = assertThrows(() => folded(...facts)) as { readonly code?: string };
+  const BROKEN: readonly Broken[] = [
+    ["a name twice", [FILE, FILE], "#block7", "no node", "a node"],
+    ["a child that is not there", [DISK], "#block7", "a node", "none"],
+    ["a removal of what is in use", [FILE, DISK, removed], "#block7", "without a parent", "in use"],
+    ["a removal of what is not there", [removed], "#block7", "a node", "none"],
+    [
+      "an edge that led elsewhere",
+      [FILE, DISK, ["EdgeReplaced", { ...edge, before: "x" }]],
+      ...["disk.file", "x", "#block7"] as const,
+    ],
+    [
+      "an edge that led nowhere",
+      [FILE, DISK, ["EdgeReplaced", { ...edge, role: "backing" }]],
+      ...["disk.backing", "#block7", "null"] as const,
+    ],
+    [
+      "an edge to nowhere",
+      [FILE, DISK, ["EdgeReplaced", { ...edge, after: "ghost" }]],
+      ...["ghost", "a node", "none"] as const,
+    ],
+    ["a bitmap twice", [FILE, DISK, MAP_ADDED, MAP_ADDED], "disk:map", "no bitmap", "a bitmap"],
+    [
+      "a clearing of no bitmap",
+      [FILE, DISK, ["BitmapCleared", MAP]],
+      "disk:map",
+      "a bitmap",
+      "none",
+    ],
+    ["a merge into no bitmap", [FILE, DISK, merged], "disk:map", "a bitmap", "none"],
+  ];
+  for (const [name, facts, subject, expected, actual] of BROKEN) {
+    it(`refuses ${name}, and says where`, () => {
+      const error = assertThrows(() => folded(...facts), JoblogError);
       assertEquals(error.code, "forbiddenGraphChange");
+      assertEquals([error.subject, error.expected, error.actual], [subject, expected, actual]);
+      const text = `Cannot fold the graph: "${subject}" is ${actual}, expected ${expected}`;
+      assertEquals(error.message, text);
     });
   }
 });

@@ -23,6 +23,8 @@ type Ready = Extract<Answer, { readonly kind: "ready" }>;
 
 /** No answer for so long means that a case loops for ever. */
 const SILENCE_MS = 60_000;
+/** Learning runs all cases once, and other work may keep the machine busy meanwhile. */
+const LEARNING_MS = 600_000;
 
 class Worker {
   readonly #child: ChildProcess;
@@ -40,8 +42,8 @@ class Worker {
   }
 
   /** The next answer; undefined = it hangs or has died. */
-  async answer(): Promise<Answer | undefined> {
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), SILENCE_MS);
+  async answer(limitMs = SILENCE_MS): Promise<Answer | undefined> {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), limitMs);
     try {
       for (;;) {
         const next = await this.#lines.next();
@@ -80,7 +82,7 @@ export class Foreman {
   /** Starts a worker and waits until it knows its cases. */
   async #hire(): Promise<readonly [Worker, Ready]> {
     const worker = new Worker(this.#folder, this.#tests);
-    const ready = await worker.answer();
+    const ready = await worker.answer(LEARNING_MS);
     if (ready?.kind === "ready") return [worker, ready];
     worker.end();
     throw new Error("Cannot learn the tests in the workshop: the worker has ended");
