@@ -5,6 +5,7 @@ import {
   decideCreate,
   type IdsInUse,
   type JobPlan,
+  UNKNOWN_JOB,
 } from "../../../engine/core/mod.ts";
 
 const NO_IDS: IdsInUse = new Set<string>();
@@ -74,6 +75,17 @@ describe("decideCreate, refusals on record", () => {
   it("makes nothing but a record in the engine's stream when the id is wrong", () => {
     const { lines, txns } = decided([x], {}, new Set(["x"]));
     assertEquals([lines, txns], [["engine VerbRefused"], []]);
+  });
+
+  it("has a code for each reason of its own", () => {
+    const codeOf = (refused: JobPlan, ids: IdsInUse = NO_IDS) => {
+      const { answer } = decided([refused], {}, ids);
+      return answer.kind === "refused" ? answer.refusal.code : answer.kind;
+    };
+    assertEquals(codeOf({ ...x, id: undefined }), "jobIdRequired");
+    assertEquals(codeOf({ ...x, id: "0" }), "invalidJobId");
+    assertEquals(codeOf(x, new Set(["x"])), "duplicateJobId");
+    assertEquals(UNKNOWN_JOB, { code: "unknownJob", text: "Job not found" });
   });
 
   it("lets a job come and go when it is refused late, with the reason", () => {

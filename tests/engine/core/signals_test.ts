@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { decideSignal, type Signal } from "../../../engine/core/mod.ts";
 import { errnoError, JOB_STATUSES } from "../../../events/job/mod.ts";
@@ -94,6 +94,13 @@ describe("decideSignal, what is recorded", () => {
     assertEquals(first(preparing(), prepared), ["PrepareReturned", { ret: 0 }]);
     const failed = ["PrepareReturned", { ret: -5, error: EIO }];
     assertEquals(first(preparing(), { ...prepared, error: EIO }), failed);
+  });
+
+  it("throws for a job that is no member: its sender has a bug", () => {
+    const machine = running();
+    const txn = machine.txn("j");
+    const act = () => decideSignal(txn, "ghost", { kind: "ready" }, machine.position);
+    assertThrows(act, Error, `No member ghost in transaction ${txn.txnId}`);
   });
 
   it("takes a callback's return from that member alone whose turn it is", () => {

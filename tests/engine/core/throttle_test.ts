@@ -33,6 +33,13 @@ describe("Throttle.account", () => {
     });
   }
 
+  it("tells the speed that was set last", () => {
+    const throttle = new Throttle();
+    assertEquals(throttle.speed, 0);
+    throttle.setSpeed(MIB);
+    assertEquals(throttle.speed, MIB);
+  });
+
   describe("at 1 MiB/s", () => {
     let throttle: Throttle;
     beforeEach(() => {

@@ -278,6 +278,7 @@ const CODES: readonly (readonly [Verb, Partial<JobState>, Partial<VerbCommand>, 
   ["complete", { status: "ready", callbacks: [] }, {}, "notCompletable"],
   ["complete", { status: "ready" }, { completeRefusal: OWN }, "notCompletable"],
   ["set-speed", { status: "ready" }, { speed: -1 }, "invalidSpeed"],
+  ["set-speed", { status: "ready" }, { speed: undefined! }, "invalidSpeed"],
   ["change", { status: "ready" }, {}, "changeUnsupported"],
 ];
 
