@@ -83,8 +83,22 @@ export interface GraphEventData {
   BitmapDisabled: BitmapName;
   /** The bits of the sources were set in it. */
   BitmapMerged: BitmapName & { readonly sources: readonly BitmapName[] };
-  /** Its bits were in the memory of a process that is gone: what it says cannot be used. */
+  /**
+   * Its bits went with the process that had them, or the image that keeps it was not closed: what it
+   * says cannot be used.
+   */
   BitmapLost: BitmapName;
+  /** The image keeps it: its bits are written there when the node is closed. Follows `BitmapAdded`. */
+  BitmapKept: BitmapName;
+  /**
+   * A node was opened and its image keeps this bitmap; `granularity` in bytes, a power of two.
+   * `isInconsistent`: who wrote the image last did not close it, so that it cannot be used.
+   */
+  BitmapFound: BitmapName & {
+    readonly granularity: number;
+    readonly isEnabled: boolean;
+    readonly isInconsistent: boolean;
+  };
 }
 
 /** Name of an event type of the graph. */
@@ -113,6 +127,8 @@ export const GRAPH_SCHEMAS: { readonly [T in GraphEventType]: number } = {
   BitmapDisabled: 1,
   BitmapMerged: 1,
   BitmapLost: 1,
+  BitmapKept: 1,
+  BitmapFound: 1,
 };
 
 /** Name of the stream of the graph. */

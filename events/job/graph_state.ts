@@ -19,7 +19,7 @@ import type {
   NodeChildren,
 } from "./graph_events.ts";
 
-/** What is true of one dirty bitmap; its bits are in memory only. */
+/** What is true of one dirty bitmap; its bits are never recorded. */
 export type BitmapState = {
   /** Unique on its node. */
   readonly name: string;
@@ -27,8 +27,10 @@ export type BitmapState = {
   readonly granularity: number;
   /** True if writes are recorded. */
   readonly isEnabled: boolean;
-  /** True once its bits went with their process. */
+  /** True once its bits went with their process, or with that which wrote its image last. */
   readonly isLost: boolean;
+  /** True if the image of its node keeps it. */
+  readonly isPersistent: boolean;
 };
 
 /** What is true of one node. */
@@ -136,6 +138,19 @@ function changedBitmap(
   });
 }
 
+function withBitmap(
+  graph: GraphState,
+  { node, bitmap: name, granularity, isEnabled }: GraphEventData["BitmapAdded"],
+  state: Pick<BitmapState, "isLost" | "isPersistent">,
+): Partial<GraphState> {
+  return changed(graph, node, ({ bitmaps }) => {
+    const isThere = bitmaps.some((bitmap) => bitmap.name === name);
+    if (isThere) throw broken(`${node}:${name}`, "no bitmap", "a bitmap");
+    const added = { name, granularity, isEnabled: isEnabled && !state.isLost, ...state };
+    return { bitmaps: [...bitmaps, added] };
+  });
+}
+
 function withChild(children: NodeChildren, role: string, child: string | null): NodeChildren {
   const { [role]: _before, ...rest } = children;
   return child === null ? rest : { ...rest, [role]: child };
@@ -174,19 +189,16 @@ const FOLDS: { readonly [T in GraphEventType]: Fold<T> } = {
   NodeAdopted: (graph, { node, isExplicit }) =>
     changed(graph, node, () => ({ owner: null, isExplicit })),
   NodeMissing: (graph, { node, error }) => changed(graph, node, () => ({ missing: error })),
-  BitmapAdded: (graph, { node, bitmap, granularity, isEnabled }) =>
-    changed(graph, node, ({ bitmaps }) => {
-      const isThere = bitmaps.some(({ name }) => name === bitmap);
-      if (isThere) throw broken(`${node}:${bitmap}`, "no bitmap", "a bitmap");
-      const added = { name: bitmap, granularity, isEnabled, isLost: false };
-      return { bitmaps: [...bitmaps, added] };
-    }),
+  BitmapAdded: (graph, data) => withBitmap(graph, data, { isLost: false, isPersistent: false }),
   BitmapRemoved: (graph, data) => changedBitmap(graph, data, null),
   BitmapCleared: (graph, data) => changedBitmap(graph, data, {}),
   BitmapEnabled: (graph, data) => changedBitmap(graph, data, { isEnabled: true }),
   BitmapDisabled: (graph, data) => changedBitmap(graph, data, { isEnabled: false }),
   BitmapMerged: (graph, data) => changedBitmap(graph, data, {}),
   BitmapLost: (graph, data) => changedBitmap(graph, data, { isLost: true, isEnabled: false }),
+  BitmapKept: (graph, data) => changedBitmap(graph, data, { isPersistent: true }),
+  BitmapFound: (graph, { isInconsistent, ...data }) =>
+    withBitmap(graph, data, { isLost: isInconsistent, isPersistent: true }),
 };
 
 /**

@@ -68,7 +68,7 @@ function bitmapInfo(bitmap: LiveNode["bitmaps"][number]) {
     granularity: bitmap.granularity,
     recording: bitmap.isEnabled,
     busy: bitmap.isBusy,
-    persistent: false,
+    persistent: bitmap.isPersistent,
     ...(bitmap.isLost ? { inconsistent: true } : {}),
   };
 }

@@ -81,6 +81,7 @@ describe("Joblog.nodes", () => {
         granularity: 512,
         isEnabled: true,
         isLost: false,
+        isPersistent: false,
         dirtyBytes: 1_024,
         isBusy: false,
       }]);

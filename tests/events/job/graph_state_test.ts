@@ -89,13 +89,27 @@ describe("evolveGraph()", () => {
   it("keeps what is true of bitmaps", () => {
     const of = (...facts: readonly Fact[]) =>
       bitmapOf(nodeOf(folded(FILE, DISK, MAP_ADDED, ...facts), "disk")!, "map");
-    const fresh = { name: "map", granularity: 65_536, isEnabled: true, isLost: false };
+    const shape = { name: "map", granularity: 65_536, isEnabled: true };
+    const fresh = { ...shape, isLost: false, isPersistent: false };
     assertEquals(of(), fresh);
     assertEquals(of(["BitmapDisabled", MAP])?.isEnabled, false);
     assertEquals(of(["BitmapDisabled", MAP], ["BitmapEnabled", MAP])?.isEnabled, true);
     assertEquals(of(["BitmapCleared", MAP], ["BitmapMerged", { ...MAP, sources: [] }]), fresh);
     assertEquals(of(["BitmapLost", MAP]), { ...fresh, isEnabled: false, isLost: true });
+    assertEquals(of(["BitmapKept", MAP]), { ...fresh, isPersistent: true });
     assertEquals(of(["BitmapRemoved", MAP]), undefined);
+  });
+
+  it("takes up bitmaps that images keep, and believes no inconsistent one", () => {
+    const found = (isEnabled: boolean, isInconsistent: boolean) => {
+      const data = { ...MAP, granularity: 512, isEnabled, isInconsistent };
+      const disk = nodeOf(folded(FILE, DISK, ["BitmapFound", data]), "disk")!;
+      return bitmapOf(disk, "map");
+    };
+    const kept = { name: "map", granularity: 512, isPersistent: true };
+    assertEquals(found(true, false), { ...kept, isEnabled: true, isLost: false });
+    assertEquals(found(false, false), { ...kept, isEnabled: false, isLost: false });
+    assertEquals(found(true, true), { ...kept, isEnabled: false, isLost: true });
   });
 
   it("changes the bitmap that is named, and no other of the node", () => {
@@ -158,6 +172,16 @@ describe("evolveGraph()", () => {
       ...["ghost", "a node", "none"] as const,
     ],
     ["a bitmap twice", [FILE, DISK, MAP_ADDED, MAP_ADDED], "disk:map", "no bitmap", "a bitmap"],
+    [
+      "a found bitmap that is there",
+      [FILE, DISK, MAP_ADDED, ["BitmapFound", {
+        ...MAP,
+        granularity: 512,
+        isEnabled: true,
+        isInconsistent: false,
+      }]],
+      ...["disk:map", "no bitmap", "a bitmap"] as const,
+    ],
     [
       "a clearing of no bitmap",
       [FILE, DISK, ["BitmapCleared", MAP]],
