@@ -139,6 +139,20 @@ describe("claims that no proof can make true", () => {
     assert(!verifyInclusion({ ...claim, size: 9 }), "a proof that is too short");
   });
 
+  it("verifyInclusion refuses a tree that is said to be smaller than it is", () => {
+    const [left, right] = [LEAVES[0]!, LEAVES[1]!];
+    const two = rootOf([left, right]);
+    const claim = { leaf: right, index: 1, size: 2, root: two, proof: [left] };
+    assert(verifyInclusion(claim));
+    assert(!verifyInclusion({ ...claim, index: 0, size: 1 }));
+  });
+
+  it("verifyConsistency refuses an older tree that is the larger one", () => {
+    const claim = { firstRoot: root, secondRoot: root, proof: [] };
+    assert(verifyConsistency({ ...claim, first: 2, second: 2 }));
+    assert(!verifyConsistency({ ...claim, first: 2, second: 1 }));
+  });
+
   it("verifyConsistency refuses sizes and hashes that are none", async () => {
     const proof = await consistencyProof(source(LEAVES), 3, 5);
     const firstRoot = rootOf(LEAVES.slice(0, 3));
