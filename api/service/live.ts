@@ -12,6 +12,7 @@ import type {
   CompletionMode,
   Joblog,
   JobRequest,
+  TransactionMember,
   Verb,
   VerbArguments,
 } from "../../engine/run/mod.ts";
@@ -24,6 +25,9 @@ export type { BitmapTarget, LiveNode, LiveNodes } from "./live_nodes.ts";
 
 /** A job to start. */
 export type JobStart = JobRequest;
+
+/** One member of a transaction: a job to start, or a change of a bitmap. */
+export type TransactionPart = TransactionMember;
 
 /** A job as it stands: its whole folded state. */
 export type LiveJob = JobState;
@@ -82,13 +86,13 @@ export class LiveJobs {
     await this.#joblog.start(job, context);
   }
 
-  /** Starts several jobs, all or none. @throws {JoblogError} the refusal */
+  /** Starts jobs and changes bitmaps, all of it or nothing. @throws {JoblogError} the refusal */
   async transaction(
-    jobs: readonly JobStart[],
+    parts: readonly TransactionPart[],
     completionMode: CompletionMode,
     context: CommandContext,
   ): Promise<void> {
-    await this.#joblog.transaction(jobs, { completionMode }, context);
+    await this.#joblog.transaction(parts, { completionMode }, context);
   }
 
   /** Follows the log from now on. */

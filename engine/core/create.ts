@@ -8,7 +8,7 @@
  * bad id         VerbRefused                                   (nothing was created)
  * bad speed      JobCreated JobDismissed VerbRefused           (found after the id was taken;
  *                 so is a target that may not be written)
- * transaction    JobCreated... JobStarted... VerbAccepted      (oldest first)
+ * transaction    changes of the graph, JobCreated... JobStarted... VerbAccepted  (oldest first)
  * a bad member   JobCreated... [of the bad one: JobDismissed] VerbAccepted{rollback}
  *                JobAborting... JobConcluded JobDismissed VerbAnswered
  * ```
@@ -30,7 +30,7 @@ import {
   txnStream,
 } from "../../events/job/mod.ts";
 import { abortTxn, advance } from "./converge.ts";
-import { ACCEPTED, type Decision, Draft } from "./draft.ts";
+import { ACCEPTED, type DecidedEvent, type Decision, Draft } from "./draft.ts";
 import {
   duplicateId,
   ID_REQUIRED,
@@ -84,6 +84,8 @@ export interface CreateCommand {
   readonly rollbackId: string;
   /** False = the jobs stay created until `start`. */
   readonly isStarted: boolean;
+  /** What stands in one append with the jobs, before them; not if they are refused. @default none */
+  readonly changes?: readonly DecidedEvent[];
 }
 
 /** What a creation decided, with the transactions that it made. */
@@ -167,7 +169,7 @@ function createAll(command: CreateCommand, position: number): CreateDecision {
     ? plans.map((plan) => new Draft(initialTxn(plan.runId, false), position))
     : [new Draft(initialTxn(groupId, true), position)];
   const draftOf = (index: number) => groupId === null ? drafts[index]! : drafts[0]!;
-  const events: Decision["events"][number][] = [];
+  const events: DecidedEvent[] = [...command.changes ?? []];
   const collect = (draft: Draft, write: () => void) => {
     const from = draft.events.length;
     write();

@@ -34,6 +34,26 @@ export interface BitmapRequest extends BitmapName {
 /** The verbs that change one bitmap and nothing else. */
 export type BitmapVerb = "remove" | "clear" | "enable" | "disable";
 
+/** One action on bitmaps of a transaction, named as QEMU names it. */
+export type BitmapAction =
+  | { readonly action: "block-dirty-bitmap-add" } & BitmapRequest
+  | { readonly action: `block-dirty-bitmap-${BitmapVerb}` } & BitmapName
+  | {
+    readonly action: "block-dirty-bitmap-merge";
+    /** Bitmaps on the same node by name, or on any node. */
+    readonly sources: readonly (string | BitmapName)[];
+  } & BitmapName;
+
+/** What only open nodes can say. */
+export interface BitmapPlace {
+  /** Bytes for each bit when nothing is said. */
+  granularityOf(node: string): number;
+  /** Length of a node in bytes. */
+  sizeOf(node: string): number;
+  /** True if somebody has taken a bitmap. */
+  isBusy(name: BitmapName): boolean;
+}
+
 function refuse(refusal: GraphRefusal, subject: string): never {
   throw graphError(refusal, subject);
 }
@@ -69,6 +89,25 @@ function checkGranularity(granularity: number): void {
   if (isPower && granularity >= 512 && granularity <= 2_147_483_648) return;
   const text = "Granularity must be a power of 2 and at least 512";
   refuse(refusals.parameterFault(text), "granularity");
+}
+
+/** What an action changes; errors as the decisions below. */
+export function decideBitmapAction(
+  view: GraphView,
+  place: BitmapPlace,
+  action: BitmapAction,
+): readonly GraphChange[] {
+  const isBusy = (name: BitmapName) => place.isBusy(name);
+  switch (action.action) {
+    case "block-dirty-bitmap-add":
+      return decideBitmapAdd(view, action, place.granularityOf(action.node));
+    case "block-dirty-bitmap-merge":
+      return decideBitmapMerge(view, action, action.sources, isBusy, (node) => place.sizeOf(node));
+    default: {
+      const verb = action.action.slice("block-dirty-bitmap-".length) as BitmapVerb;
+      return decideBitmapVerb(view, verb, action, isBusy);
+    }
+  }
 }
 
 /**

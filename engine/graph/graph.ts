@@ -173,12 +173,8 @@ export class Graph {
     name: bitmaps.BitmapRequest,
     record: Recorder = this.options.record,
   ): Promise<void> {
-    return this.alone(async () => {
-      const changes = verb === "add"
-        ? bitmaps.decideBitmapAdd(this.view, name, this.granularityOf(name.node))
-        : bitmaps.decideBitmapVerb(this.view, verb, name, (each) => this.#isBusy(each));
-      await this.#changeBitmaps(changes, record);
-    });
+    const action = { ...name, action: `block-dirty-bitmap-${verb}` } as const;
+    return this.#changeBitmaps(action, record);
   }
 
   /** Merges bitmaps into one; errors as `decideBitmapMerge`. */
@@ -187,12 +183,8 @@ export class Graph {
     sources: readonly (string | BitmapName)[],
     record: Recorder = this.options.record,
   ): Promise<void> {
-    return this.alone(async () => {
-      const sizeOf = (node: string) => this.live.get(node)?.node.size ?? 0;
-      const isBusy = (each: BitmapName) => this.#isBusy(each);
-      const changes = bitmaps.decideBitmapMerge(this.view, target, sources, isBusy, sizeOf);
-      await this.#changeBitmaps(changes, record);
-    });
+    const action = { ...target, action: "block-dirty-bitmap-merge", sources } as const;
+    return this.#changeBitmaps(action, record);
   }
 
   /** The bits of a bitmap. */
@@ -276,17 +268,30 @@ export class Graph {
     return bits === undefined ? 65_536 : Math.min(65_536, Math.max(4_096, 2 ** bits));
   }
 
-  async #changeBitmaps(changes: readonly GraphChange[], record: Recorder): Promise<void> {
-    const names = new Set(changes.flatMap(({ data }) => "bitmap" in data ? [data.node] : []));
-    const edges = [...names].flatMap((name) => this.live.edgesTo(name));
-    // Writes that were answered before the command are in the bitmap or not, all of them.
-    await this.live.during(edges, async () => {
-      await record(changes);
-      for (const change of changes) applyToBitmaps(this.live, change);
+  #changeBitmaps(action: bitmaps.BitmapAction, record: Recorder): Promise<void> {
+    return this.alone(async () => {
+      const changes = bitmaps.decideBitmapAction(this.view, this, action);
+      await this.betweenWrites(changes, async () => {
+        await record(changes);
+        for (const change of changes) applyToBitmaps(this.live, change);
+      });
     });
   }
 
-  #isBusy(name: BitmapName): boolean {
+  /** Writes that were answered before the work are in a bitmap of these or not, all of them. */
+  async betweenWrites(changes: readonly GraphChange[], work: () => Promise<void>): Promise<void> {
+    const names = new Set(changes.flatMap(({ data }) => "bitmap" in data ? [data.node] : []));
+    const edges = [...names].flatMap((name) => this.live.edgesTo(name));
+    await this.live.during(edges, work);
+  }
+
+  /** Length of an open node in bytes. */
+  sizeOf(name: string): number {
+    return this.live.get(name)?.node.size ?? 0;
+  }
+
+  /** True if a job, or a transaction in the making, has a bitmap. */
+  isBusy(name: BitmapName): boolean {
     return this.bits(name)?.isBusy === true;
   }
 }

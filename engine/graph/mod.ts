@@ -47,7 +47,8 @@ export {
 export type { FileOpener } from "./node_files.ts";
 export type { FilterRequest } from "./filter_request.ts";
 export { type BitmapInfo, type NodeInfo, nodeInfos } from "./node_info.ts";
-export type { BitmapRequest, BitmapVerb } from "./bitmap_verbs.ts";
+export { BitmapChanges } from "./bitmap_changes.ts";
+export type { BitmapAction, BitmapRequest, BitmapVerb } from "./bitmap_verbs.ts";
 export { NodeSession, type PathOptions, type SessionOwner } from "./node_session.ts";
 export {
   deviceNotFound,
@@ -60,3 +61,4 @@ export {
   noSuchReference,
   NOT_ROOT,
 } from "./refusals.ts";
+export { TurnQueue } from "./turn_queue.ts";

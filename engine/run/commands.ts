@@ -15,7 +15,7 @@ import {
 import { unknownBlockJob } from "../core/block_job_refusals.ts";
 import { type Refusal, UNKNOWN_JOB } from "../core/refusals.ts";
 import { decideVerb, type VerbCommand } from "../core/verbs.ts";
-import { argumentsOf, createdBy, Creation } from "./creation.ts";
+import { argumentsOf, createdBy, Creation, isAction } from "./creation.ts";
 import type { Engine } from "./engine.ts";
 import { refusalError } from "./refusal_error.ts";
 import { checkJobRequest, checkVerb } from "./request_checks.ts";
@@ -28,6 +28,7 @@ import type {
   CreateOptions,
   JobRequest,
   Target,
+  TransactionMember,
   Verb,
   VerbArguments,
 } from "./requests.ts";
@@ -132,16 +133,17 @@ export class Commands {
     throw refusalError(refusal, record.subject);
   }
 
-  /** Makes one job, or several in one transaction. */
+  /** Makes one job, or several in one transaction, with changes of bitmaps among them. */
   async create(
-    requests: readonly JobRequest[],
+    requests: readonly TransactionMember[],
     options: CreateOptions,
     context: CommandContext,
   ): Promise<Created> {
-    for (const request of requests) checkJobRequest(request);
+    const jobs = requests.filter((request) => !isAction(request)) as readonly JobRequest[];
+    for (const request of jobs) checkJobRequest(request);
     const record = {
       verb: options.verb,
-      subject: requests.map((request) => request.id ?? "").join(","),
+      subject: jobs.map((request) => request.id ?? "").join(","),
       arguments: argumentsOf(requests, options),
     };
     const run = (head: CommandHead) => this.#creation.create(requests, options, record, head);

@@ -1,5 +1,8 @@
 /**
  * Creation: drivers are opened first, then one decision makes the jobs or refuses them.
+ *
+ * Changes of bitmaps among the jobs of a transaction are done in their turn and recorded in one
+ * append with the jobs; if anything is refused they are undone, after the jobs.
  */
 import type { JsonObject, RecordedEvent } from "../../events/log/event.ts";
 import { JoblogError } from "../../events/log/errors.ts";
@@ -7,9 +10,23 @@ import { errnoError, jobErrorOf } from "../../events/job/mod.ts";
 import { type CreateCommand, decideCreate, type JobPlan } from "../core/create.ts";
 import type { Refusal } from "../core/refusals.ts";
 import type { OpenedJob } from "./drivers.ts";
-import { deviceNotFound, noSuchDevice } from "../graph/mod.ts";
+import {
+  type BitmapAction,
+  type BitmapChanges,
+  deviceNotFound,
+  noSuchDevice,
+} from "../graph/mod.ts";
 import type { Engine } from "./engine.ts";
-import type { CommandHead, CommandRecord, Created, CreateOptions, JobRequest } from "./requests.ts";
+import { graphEvents } from "./graph_host.ts";
+import type {
+  CommandHead,
+  CommandRecord,
+  CompletionMode,
+  Created,
+  CreateOptions,
+  JobRequest,
+  TransactionMember,
+} from "./requests.ts";
 
 /** Makes jobs for one engine. */
 export class Creation {
@@ -24,21 +41,36 @@ export class Creation {
    * Opens the drivers and decides. A refusal rejects after it was recorded; then, and when nothing
    * could be decided, the drivers are closed again.
    */
-  async create(
-    requests: readonly JobRequest[],
+  create(
+    requests: readonly TransactionMember[],
     options: CreateOptions,
     record: CommandRecord,
     head: CommandHead,
   ): Promise<Created> {
-    const { ports } = this.#engine.options;
+    const create = () => this.#create(requests, options, record, head);
+    // Nobody else may meet bitmaps that may have to be as they were.
+    return requests.some(meetsBitmaps) ? this.#engine.nodes.turns.run(create) : create();
+  }
+
+  async #create(
+    requests: readonly TransactionMember[],
+    options: CreateOptions,
+    record: CommandRecord,
+    head: CommandHead,
+  ): Promise<Created> {
+    const { nodes, options: { ports } } = this.#engine;
     const opened: OpenedJob[] = [];
     const plans: JobPlan[] = [];
+    const bitmaps = nodes.bitmapChanges();
     for (const request of requests) {
-      const plan = await this.#plan(request, opened);
-      plans.push(plan);
-      if (plan.refusal !== undefined) break;
+      const plan = isAction(request)
+        ? await this.#change(request, bitmaps, options.mode)
+        : await this.#plan(request, opened);
+      if (plan !== undefined) plans.push(plan);
+      if (plan?.refusal !== undefined) break;
     }
-    const isGroup = options.mode === "grouped" && requests.length > 0;
+    if (plans.at(-1)?.refusal === undefined) plans.push(...this.#clash(bitmaps));
+    const isGroup = options.mode === "grouped" && plans.length > 0;
     const groupId = isGroup ? ports.newId() : null;
     const command: CreateCommand = {
       ...record,
@@ -48,22 +80,26 @@ export class Creation {
       groupId,
       rollbackId: ports.newId(),
       isStarted: options.isStarted,
+      changes: graphEvents(bitmaps.changes),
     };
-    return await this.#decide(command, opened, head);
+    return await this.#decide(command, opened, head, bitmaps);
   }
 
   async #decide(
     command: CreateCommand,
     opened: readonly OpenedJob[],
     head: CommandHead,
+    bitmaps: BitmapChanges,
   ): Promise<Created> {
-    const { ledger, drivers } = this.#engine;
+    const { ledger, drivers, nodes } = this.#engine;
     const unused = opened.map((job) => ({ driver: job.driver }));
+    let isMade = false;
     try {
       this.#engine.assertOpen();
       const decision = decideCreate(command, ledger.idsInUse, ledger.position);
       const { commandId, metadata, isIdempotent } = head;
-      const answer = this.#engine.answer(decision, commandId, metadata, isIdempotent);
+      const place = bitmaps.changes.length > 0 ? nodes : ledger;
+      const answer = this.#engine.answer(decision, commandId, metadata, isIdempotent, place);
       command.plans.forEach((plan, index) => {
         const live = ledger.entryOfRun(plan.runId)?.liveOf(plan.runId);
         const job = unused[index];
@@ -72,10 +108,46 @@ export class Creation {
         delete unused[index];
       });
       await answer;
+      isMade = true;
       return { groupId: command.groupId, runIds: command.plans.map((plan) => plan.runId) };
     } finally {
       for (const live of unused) await drivers.close(live).catch(() => {});
+      if (isMade) bitmaps.keep();
+      else bitmaps.undo();
     }
+  }
+
+  /** Does one change of a bitmap; a plan only to refuse it. */
+  async #change(
+    action: BitmapAction,
+    bitmaps: BitmapChanges,
+    mode: CompletionMode,
+  ): Promise<JobPlan | undefined> {
+    if (mode === "grouped") return this.#refusing(noGroup(action.action));
+    try {
+      await this.#engine.nodes.rebuild();
+      await bitmaps.apply(action);
+      return undefined;
+    } catch (error) {
+      return this.#refusing(refusalOf(error));
+    }
+  }
+
+  /** A job that ended may have taken a node with it since. */
+  #clash(bitmaps: BitmapChanges): readonly JobPlan[] {
+    try {
+      bitmaps.check();
+      return [];
+    } catch (error) {
+      return [this.#refusing(refusalOf(error))];
+    }
+  }
+
+  /** A member that is there to undo those before it. */
+  #refusing(refusal: Refusal): JobPlan {
+    const runId = this.#engine.options.ports.newId();
+    const ending = { autoFinalize: true, autoDismiss: true };
+    return { runId, id: null, jobType: "abort", speed: 0, ...ending, ...NOT_OPENED, refusal };
   }
 
   async #plan(request: JobRequest, opened: OpenedJob[]): Promise<JobPlan> {
@@ -140,14 +212,32 @@ const HELD_CODES: ReadonlySet<string> = new Set([
 
 const NOT_OPENED = { parameters: {}, callbacks: [], isResumable: false } as const;
 
+/** Source: QEMU 7.2 blockdev.c action_check_completion_mode. */
+function noGroup(action: string): Refusal {
+  const text = `Action '${action}' does not support Transaction property completion-mode = grouped`;
+  return { code: "transactionAborted", text };
+}
+
+/** True for a change of a bitmap, false for a job. */
+export function isAction(member: TransactionMember): member is BitmapAction {
+  return "action" in member;
+}
+
+/** True if others must not change bitmaps while this is made. */
+function meetsBitmaps(member: TransactionMember): boolean {
+  return isAction(member) || member.parameters?.["bitmap"] !== undefined;
+}
+
 /** The arguments of a creation as they are recorded. */
 export function argumentsOf(
-  requests: readonly JobRequest[],
+  requests: readonly TransactionMember[],
   options: CreateOptions,
 ): JsonObject {
   const started = options.isStarted ? {} : { start: false };
   if (options.verb === "create") return { ...requests[0] as unknown as JsonObject, ...started };
-  return { jobs: requests as unknown as JsonObject[], completionMode: options.mode, ...started };
+  const members = requests as unknown as JsonObject[];
+  const named = requests.some(isAction) ? { actions: members } : { jobs: members };
+  return { ...named, completionMode: options.mode, ...started };
 }
 
 /** What a creation made, read from its own events. */

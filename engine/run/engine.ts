@@ -144,6 +144,7 @@ export class Engine {
   /**
    * Appends a decided command and waits for its answer.
    *
+   * @param place what appends it: the graph, when its events are among them
    * @throws {JoblogError} the refusal, with its code and text
    */
   async answer(
@@ -151,10 +152,11 @@ export class Engine {
     commandId: string,
     metadata: EventMetadata,
     isIdempotent: boolean,
+    place: Pick<GraphHost, "append"> = this.ledger,
   ): Promise<void> {
     const later = decision.answer.kind === "later" ? this.waits.answer(commandId) : undefined;
     later?.catch(() => {});
-    await this.ledger.append(decision.events, metadata, isIdempotent ? { commandId } : {});
+    await place.append(decision.events, metadata, isIdempotent ? { commandId } : {});
     throwIfRefused(decision.answer);
     if (later !== undefined) await later;
   }

@@ -18,7 +18,14 @@ import {
   jobErrorOf,
 } from "../../events/job/mod.ts";
 import type { DecidedEvent } from "../core/draft.ts";
-import { Graph, type GraphChange, NodeSession, type SessionOwner } from "../graph/mod.ts";
+import {
+  BitmapChanges,
+  Graph,
+  type GraphChange,
+  NodeSession,
+  type SessionOwner,
+  TurnQueue,
+} from "../graph/mod.ts";
 import { BY_ENGINE } from "./ledger.ts";
 
 /** What the host needs of the engine. */
@@ -42,6 +49,14 @@ export function graphEvents(changes: readonly GraphChange[]): readonly DecidedEv
   return changes.map(({ type, data }) => ({ stream: GRAPH_STREAM, type, data }));
 }
 
+/** The graph with changes that are not recorded; throws when they do not fit. */
+function foldChanges(graph: GraphState, changes: readonly GraphChange[]): GraphState {
+  return changes.reduce((state, change) => {
+    const position = state.position + 1;
+    return evolveGraph(state, { ...change, position, version: state.version + 1 });
+  }, graph);
+}
+
 /** Folds the whole stream of the graph. */
 export async function readGraph(reader: EventReader, to?: number): Promise<GraphState> {
   let graph = INITIAL_GRAPH;
@@ -56,6 +71,8 @@ export async function readGraph(reader: EventReader, to?: number): Promise<Graph
 export class GraphHost {
   /** The nodes. */
   readonly graph: Graph;
+  /** Users' commands on the graph, and transactions that change bitmaps: one at a time. */
+  readonly turns: TurnQueue = new TurnQueue();
   readonly #place: GraphPlace;
   #head = INITIAL_GRAPH;
   #durable = INITIAL_GRAPH;
@@ -86,6 +103,11 @@ export class GraphHost {
   /** Opens the recorded nodes, once; a node that cannot be opened is recorded as missing. */
   rebuild(): Promise<void> {
     return this.#rebuilt ??= this.graph.rebuild();
+  }
+
+  /** Changes of bitmaps that are recorded together with jobs. */
+  bitmapChanges(): BitmapChanges {
+    return new BitmapChanges(this.graph, foldChanges);
   }
 
   /** What one opening of a job's driver does with the graph. */

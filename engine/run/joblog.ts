@@ -14,6 +14,7 @@ import type {
   CompletionMode,
   JobRequest,
   Target,
+  TransactionMember,
   Verb,
   VerbArguments,
 } from "./requests.ts";
@@ -118,9 +119,12 @@ export class Joblog {
    *
    * `grouped`: they succeed together, or fail and are cancelled together. `individual`: they share
    * only their start. If one cannot be created, those before it are undone, and the error is its.
+   *
+   * Changes of bitmaps may stand among the jobs, unless they are grouped: each is done in its turn,
+   * all of them are recorded with the jobs, and none is if one of all cannot be.
    */
   async transaction(
-    requests: readonly JobRequest[],
+    requests: readonly TransactionMember[],
     options: { readonly completionMode?: CompletionMode; readonly isStarted?: boolean } = {},
     context: CommandContext = {},
   ): Promise<Transaction> {

@@ -42,6 +42,7 @@ export type {
   CommandContext,
   CompletionMode,
   JobRequest,
+  TransactionMember,
   Verb,
   VerbArguments,
 } from "./requests.ts";
@@ -49,7 +50,13 @@ export type { DriverLookup, EngineOptions } from "./engine_options.ts";
 export { Job } from "./job.ts";
 export { Joblog, type JoblogOptions, type Transaction } from "./joblog.ts";
 export { type MergeSource, Nodes } from "./nodes.ts";
-export type { BitmapInfo, BitmapRequest, BitmapVerb, NodeInfo } from "../graph/mod.ts";
+export type {
+  BitmapAction,
+  BitmapInfo,
+  BitmapRequest,
+  BitmapVerb,
+  NodeInfo,
+} from "../graph/mod.ts";
 export { readGraph } from "./graph_host.ts";
 export type { Ports, ProcessIdentity, Timer } from "./ports.ts";
 export { processIdentity, systemPorts, VERSION } from "./system_ports.ts";

@@ -177,7 +177,9 @@ export class Nodes {
     // Refused by a lock it has changed nothing yet, unless it is one of several changes.
     const again = (accept: Recorder) => this.#afterClosings(() => work(accept));
     const run = (head: CommandHead) =>
-      this.#run(record, head, recordCount === 1 ? again : work, recordCount);
+      this.#engine.nodes.turns.run(() =>
+        this.#run(record, head, recordCount === 1 ? again : work, recordCount)
+      );
     await this.#commands.once(record, context, run, () => undefined);
   }
 

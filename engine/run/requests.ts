@@ -3,6 +3,7 @@
  */
 import type { EventMetadata, JsonObject, Via } from "../../events/log/event.ts";
 import type { JobEventData, JobVerb } from "../../events/job/mod.ts";
+import type { BitmapAction } from "../graph/mod.ts";
 
 /** One job to make. */
 export interface JobRequest {
@@ -23,6 +24,9 @@ export interface JobRequest {
   /** Refuses the creation when its turn comes: a member that is there to undo those before it. */
   readonly refusal?: { readonly code: string; readonly text: string };
 }
+
+/** One member of a transaction: a job to make, or a change of a bitmap that is done with it. */
+export type TransactionMember = JobRequest | BitmapAction;
 
 /** Who sends a command, and how it is to be recorded. */
 export interface CommandContext {

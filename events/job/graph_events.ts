@@ -84,6 +84,15 @@ export interface GraphEventData {
   /** The bits of the sources were set in it. */
   BitmapMerged: BitmapName & { readonly sources: readonly BitmapName[] };
   /**
+   * A job let go of a bitmap that it had taken, at its end or when its process closed. `becomes`:
+   * `written` = what was written since the job began, and nothing else; `everything` = that and what
+   * it held before; `uncopied` = that and what the job should have copied and did not.
+   */
+  BitmapReleased: BitmapName & {
+    readonly runId: string;
+    readonly becomes: "written" | "everything" | "uncopied";
+  };
+  /**
    * Its bits went with the process that had them, or the image that keeps it was not closed: what it
    * says cannot be used.
    */
@@ -126,6 +135,7 @@ export const GRAPH_SCHEMAS: { readonly [T in GraphEventType]: number } = {
   BitmapEnabled: 1,
   BitmapDisabled: 1,
   BitmapMerged: 1,
+  BitmapReleased: 1,
   BitmapLost: 1,
   BitmapKept: 1,
   BitmapFound: 1,

@@ -195,6 +195,7 @@ const FOLDS: { readonly [T in GraphEventType]: Fold<T> } = {
   BitmapEnabled: (graph, data) => changedBitmap(graph, data, { isEnabled: true }),
   BitmapDisabled: (graph, data) => changedBitmap(graph, data, { isEnabled: false }),
   BitmapMerged: (graph, data) => changedBitmap(graph, data, {}),
+  BitmapReleased: (graph, data) => changedBitmap(graph, data, {}),
   BitmapLost: (graph, data) => changedBitmap(graph, data, { isLost: true, isEnabled: false }),
   BitmapKept: (graph, data) => changedBitmap(graph, data, { isPersistent: true }),
   BitmapFound: (graph, { isInconsistent, ...data }) =>

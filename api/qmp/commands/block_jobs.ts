@@ -3,13 +3,15 @@
  *
  * - A command's arguments become one job: what every job has goes to the job, the rest to its
  *   driver, under the same names.
- * - A transaction is one command with one record: all of its jobs are created, or none is left.
+ * - A transaction is one command with one record: all of its jobs are created and all bitmaps are
+ *   changed, or nothing is left of it.
  *
  * Source: QEMU 7.2 blockdev.c do_backup_common, qmp_blockdev_mirror, qmp_transaction.
  */
-import type { JobStart } from "../../service.ts";
+import type { JobStart, TransactionPart } from "../../service.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Handler } from "../call.ts";
+import { bitmapAction } from "./bitmaps.ts";
 
 /** Arguments that every job has; the others are its driver's. */
 const OF_THE_JOB = new Set(["job-id", "device", "speed", "auto-finalize", "auto-dismiss"]);
@@ -83,12 +85,14 @@ function undoing(code: string, text: string): JobStart {
   return { type: "abort", id: "abort", refusal: { code, text } };
 }
 
-function startOf(
+function partOf(
   { type, data }: { readonly type: string; readonly data: Arguments },
   mode: string,
-): JobStart {
+): TransactionPart {
   const start = ACTIONS[type];
   if (start !== undefined) return jobOf(start, data);
+  const change = bitmapAction(type, data);
+  if (change !== undefined) return change;
   if (type === "abort") {
     return undoing("transactionAborted", "Transaction aborted using Abort action");
   }
@@ -106,7 +110,7 @@ const transaction: Handler = {
       readonly properties?: { readonly "completion-mode"?: "individual" | "grouped" };
     };
     const mode = properties?.["completion-mode"] ?? "individual";
-    await live.transaction(actions.map((action) => startOf(action, mode)), mode, context);
+    await live.transaction(actions.map((action) => partOf(action, mode)), mode, context);
     return { value: {}, position: live.position };
   },
 };

@@ -4,9 +4,10 @@
  * Source: QEMU 7.2 blockdev.c qmp_blockdev_*; block/qapi.c bdrv_block_device_info;
  * block/monitor/bitmap-qmp-cmds.c.
  */
-import type { BitmapTarget, CommandContext, LiveNode, LiveNodes } from "../../service.ts";
-import type { Arguments, Checked } from "../arguments.ts";
+import type { CommandContext, LiveNode, LiveNodes } from "../../service.ts";
+import type { Arguments } from "../arguments.ts";
 import type { Handler } from "../call.ts";
+import { bitmapAdd, bitmapOf, bitmapSources } from "./bitmaps.ts";
 
 type Change = (nodes: LiveNodes, args: Arguments, context: CommandContext) => Promise<void>;
 
@@ -23,16 +24,8 @@ function change(send: Change): Handler {
 
 type Options = Parameters<LiveNodes["add"]>[0];
 
-function bitmapOf(args: Arguments, key = "name"): BitmapTarget {
-  return { node: args["node"] as string, bitmap: args[key] as string };
-}
-
 function bitmapVerb(verb: "remove" | "clear" | "enable" | "disable"): Handler {
   return change((nodes, args, context) => nodes.bitmap(verb, bitmapOf(args), context));
-}
-
-function sourceOf(source: Checked): string | BitmapTarget {
-  return typeof source === "string" ? source : bitmapOf(source as Arguments);
 }
 
 const NO_LIMITS = { bps: 0, bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 };
@@ -92,24 +85,14 @@ export const NODE_HANDLERS = {
   ),
   "query-named-block-nodes": listNodes,
   "block-dirty-bitmap-add": change((nodes, args, context) => {
-    const { granularity, persistent, disabled } = args as {
-      readonly granularity?: number;
-      readonly persistent?: boolean;
-      readonly disabled?: boolean;
-    };
-    const options = {
-      ...(granularity === undefined ? {} : { granularity }),
-      ...(persistent === undefined ? {} : { persistent }),
-      ...(disabled === undefined ? {} : { disabled }),
-    };
-    return nodes.addBitmap(bitmapOf(args), options, context);
+    const { node, bitmap, ...options } = bitmapAdd(args);
+    return nodes.addBitmap({ node, bitmap }, options, context);
   }),
   "block-dirty-bitmap-remove": bitmapVerb("remove"),
   "block-dirty-bitmap-clear": bitmapVerb("clear"),
   "block-dirty-bitmap-enable": bitmapVerb("enable"),
   "block-dirty-bitmap-disable": bitmapVerb("disable"),
   "block-dirty-bitmap-merge": change((nodes, args, context) => {
-    const sources = (args["bitmaps"] as readonly Checked[]).map(sourceOf);
-    return nodes.mergeBitmaps(bitmapOf(args, "target"), sources, context);
+    return nodes.mergeBitmaps(bitmapOf(args, "target"), bitmapSources(args), context);
   }),
 } as const;

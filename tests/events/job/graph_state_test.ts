@@ -95,6 +95,7 @@ describe("evolveGraph()", () => {
     assertEquals(of(["BitmapDisabled", MAP])?.isEnabled, false);
     assertEquals(of(["BitmapDisabled", MAP], ["BitmapEnabled", MAP])?.isEnabled, true);
     assertEquals(of(["BitmapCleared", MAP], ["BitmapMerged", { ...MAP, sources: [] }]), fresh);
+    assertEquals(of(["BitmapReleased", { ...MAP, runId: "r", becomes: "written" }]), fresh);
     assertEquals(of(["BitmapLost", MAP]), { ...fresh, isEnabled: false, isLost: true });
     assertEquals(of(["BitmapKept", MAP]), { ...fresh, isPersistent: true });
     assertEquals(of(["BitmapRemoved", MAP]), undefined);
