@@ -19,7 +19,13 @@
 import { copyBetween } from "./copy.ts";
 import type { DebugEvent } from "./debug_events.ts";
 import { BlockError } from "./errors.ts";
-import type { BlockNode, Extent, LentRange, Loan } from "./node.ts";
+import {
+  type BlockNode,
+  type Extent,
+  type LentRange,
+  type Loan,
+  writeCompressedTo,
+} from "./node.ts";
 import { RequestGate } from "./request_gate.ts";
 
 /** How an edge ends. */
@@ -173,6 +179,16 @@ export class Edge implements BlockNode {
   /** {@inheritDoc BlockNode.write} */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     await this.#pass((child) => child.write(offset, bytes));
+  }
+
+  /** That of the child. */
+  get canCompress(): boolean {
+    return this.#child.canCompress === true;
+  }
+
+  /** {@inheritDoc BlockNode.writeCompressed} */
+  async writeCompressed(offset: number, bytes: Uint8Array): Promise<void> {
+    await this.#pass((child) => writeCompressedTo(child, offset, bytes));
   }
 
   /** {@inheritDoc BlockNode.zero} */

@@ -69,6 +69,13 @@ export interface BlockNode {
   read(offset: number, bytes: Uint8Array): Promise<void>;
   /** Writes all of `bytes` at `offset`. `bytes` must not change before the promise settles. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Writes whole clusters, or up to the end of the image, as compressed ones; all of `bytes` or
+   * nothing. Rejects with EIO where something is allocated already. Only where `canCompress`.
+   */
+  writeCompressed?(offset: number, bytes: Uint8Array): Promise<void>;
+  /** True if `writeCompressed` works here and below. Absent = false. */
+  readonly canCompress?: boolean;
   /** Makes a range read as zeros and keeps holes that are already there. */
   zero(offset: number, length: number): Promise<void>;
   /** Says that a range is no longer needed. Advice: what it reads as afterwards is not defined. */
@@ -109,6 +116,15 @@ export interface BlockNode {
   rest?(): Promise<void>;
   /** Hears what the node above is about to do; a fault node may make it fail. Never throws. */
   debugEvent?(event: DebugEvent): void;
+}
+
+/** Writes through a filter as compressed clusters. @throws {BlockError} ENOTSUP if it cannot be */
+export async function writeCompressedTo(node: BlockNode, offset: number, bytes: Uint8Array) {
+  if (node.canCompress === true) return await node.writeCompressed?.(offset, bytes);
+  throw new BlockError("ENOTSUP", `Cannot write "${node.name}" compressed: its format cannot`, {
+    operation: "write",
+    subject: node.name,
+  });
 }
 
 /**

@@ -52,8 +52,8 @@ export const LAYERS: readonly Layer[] = [
   { folder: "events/mod.ts", own: ["events"] },
   { folder: "engine/core", own: ["events/job", ERRORS], types: ["events/log"] },
   { folder: "engine/block", own: [], builtins: ["node:buffer"] },
-  // Compressed clusters of qcow2 are deflated; everything else about the format is bytes.
-  { folder: "engine/block/qcow2/compressed.ts", own: ["engine/block"], builtins: ["node:zlib"] },
+  // Clusters of qcow2 are compressed there; everything else about the format is bytes.
+  { folder: "engine/block/qcow2/compression", own: ["engine/block"], builtins: ["node:zlib"] },
   {
     folder: "engine/block/file.ts",
     own: ["engine/block"],

@@ -13,8 +13,8 @@ import type { BlockNode, Extent, LentRange, Loan } from "../node.ts";
 /**
  * A node that shows another one: every request goes on to it as it is.
  *
- * Filters override what they care about. `copyRange` and `lend` are left out on purpose: a filter
- * that does not speak of them sees every byte that is read or written.
+ * Filters override what they care about. `copyRange`, `lend` and `writeCompressed` are left out on
+ * purpose: a filter that does not speak of them sees every byte that is read or written.
  */
 export abstract class FilterNode implements BlockNode {
   /** The node that is shown. */

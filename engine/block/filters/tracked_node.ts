@@ -1,5 +1,5 @@
 import { BitmapSet } from "../bitmap_set.ts";
-import type { BlockNode, LentRange, Loan } from "../node.ts";
+import { type BlockNode, type LentRange, type Loan, writeCompressedTo } from "../node.ts";
 import { FilterNode } from "./filter_node.ts";
 
 /**
@@ -27,6 +27,17 @@ export class TrackedNode extends FilterNode {
   /** {@inheritDoc BlockNode.write} */
   override write(offset: number, bytes: Uint8Array): Promise<void> {
     return this.#noting(offset, bytes.byteLength, () => super.write(offset, bytes));
+  }
+
+  /** That of the child. */
+  get canCompress(): boolean {
+    return this.child.canCompress === true;
+  }
+
+  /** {@inheritDoc BlockNode.writeCompressed} */
+  writeCompressed(offset: number, bytes: Uint8Array): Promise<void> {
+    const write = () => writeCompressedTo(this.child, offset, bytes);
+    return this.#noting(offset, bytes.byteLength, write);
   }
 
   /** {@inheritDoc BlockNode.zero} */

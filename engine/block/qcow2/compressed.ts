@@ -1,18 +1,9 @@
-/** Clusters that were compressed with zlib (raw deflate). */
+/** Reading compressed clusters. */
 
-import { constants, inflateRaw } from "node:zlib";
+import { unpackCluster } from "./compression/codec.ts";
 import type { ClusterEntry } from "./entries.ts";
 import { corrupt } from "./failures.ts";
 import type { Qcow2Image } from "./image.ts";
-
-function inflate(bytes: Uint8Array, bytesMax: number): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    // The length is kept in sectors, so that other bytes may follow; an end that is cut off shows
-    // in the length of what comes out.
-    const options = { maxOutputLength: bytesMax, finishFlush: constants.Z_SYNC_FLUSH };
-    inflateRaw(bytes, options, (error, result) => error ? reject(error) : resolve(result));
-  });
-}
 
 /**
  * Reads a compressed cluster.
@@ -29,7 +20,7 @@ export async function readCompressed(image: Qcow2Image, entry: ClusterEntry): Pr
   await image.readFile("read_compressed", entry.host, packed);
   let bytes: Uint8Array;
   try {
-    bytes = await inflate(packed, clusterSize);
+    bytes = await unpackCluster(image.header.compressionType, packed, clusterSize);
   } catch {
     throw corrupt(image.name, "read", `the compressed cluster at ${entry.host} cannot be unpacked`);
   }

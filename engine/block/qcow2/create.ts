@@ -10,6 +10,7 @@ import { BlockError } from "../errors.ts";
 import { FileNode } from "../file_node.ts";
 import type { BlockNode } from "../node.ts";
 import { openQcow2 } from "./chain.ts";
+import type { CompressionType } from "./compression/codec.ts";
 import {
   encodeExtensions,
   type FeatureName,
@@ -36,6 +37,8 @@ export interface Qcow2CreateOptions {
   readonly refcountBits?: number;
   /** Allows writers to write refcounts late. Needs version 3. @default false */
   readonly lazyRefcounts?: boolean;
+  /** How clusters are compressed, if any are. `zstd` needs version 3. @default "zlib" */
+  readonly compressionType?: CompressionType;
   /** Name of the backing file; relative names are meant from the folder of the new image. */
   readonly backingFile?: string;
   /** Its format. Needed with `backingFile`. */
@@ -49,6 +52,7 @@ const FEATURES: readonly FeatureName[] = [
   { kind: "incompatible", bit: 1, name: "corrupt bit" },
   { kind: "compatible", bit: 0, name: "lazy refcounts" },
 ];
+const ZSTD: FeatureName = { kind: "incompatible", bit: 3, name: "compression type" };
 
 function refuse(name: string, why: string): BlockError {
   return new BlockError("EINVAL", `Cannot create "${name}": ${why}`, {
@@ -77,6 +81,9 @@ function checkOptions(name: string, options: Qcow2CreateOptions): void {
   if (isV2 && options.lazyRefcounts === true) {
     throw refuse(name, "lazy refcounts need version 3 (compat 1.1)");
   }
+  if (isV2 && options.compressionType === "zstd") {
+    throw refuse(name, "compression with zstd needs version 3 (compat 1.1)");
+  }
   if (options.backingFile !== undefined && options.backingFormat === undefined) {
     throw refuse(name, "a backing file needs its format");
   }
@@ -96,6 +103,10 @@ function headerOf(options: Qcow2CreateOptions, clusterSize: number, isV3: boolea
   if (!isV3) return bytes;
   const compatible = options.lazyRefcounts === true ? layout.COMPATIBLE_LAZY_REFCOUNTS : 0n;
   view.setBigUint64(FIELD.compatible, compatible);
+  if (options.compressionType === "zstd") {
+    view.setBigUint64(FIELD.incompatible, layout.INCOMPATIBLE.compressionType);
+    view.setUint8(FIELD.compressionType, 1);
+  }
   view.setUint32(FIELD.refcountOrder, Math.log2(options.refcountBits ?? 16));
   view.setUint32(FIELD.headerLength, bytes.byteLength);
   return bytes;
@@ -111,7 +122,8 @@ function firstCluster(name: string, options: Qcow2CreateOptions, clusterSize: nu
     data: new TextEncoder().encode(options.backingFormat),
   }];
   const room = clusterSize - header.byteLength - backing.byteLength;
-  const named = encodeExtensions(isV3 ? [...own, featureNamesExtension(FEATURES)] : own);
+  const features = options.compressionType === "zstd" ? [...FEATURES, ZSTD] : FEATURES;
+  const named = encodeExtensions(isV3 ? [...own, featureNamesExtension(features)] : own);
   // Names of features are a courtesy: they go when there is no room.
   const extensions = named.byteLength <= room ? named : encodeExtensions(own);
   if (backing.byteLength > layout.BACKING_NAME_BYTES_MAX || extensions.byteLength > room) {

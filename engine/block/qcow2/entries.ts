@@ -68,6 +68,19 @@ export function writeEntry(view: DataView, index: number, host: number, isZero =
   if (isZero) view.setUint32(index * 8 + 4, (view.getUint32(index * 8 + 4) | 1) >>> 0);
 }
 
+/** Writes entry `index` of an L2 table: a compressed cluster of so many bytes. */
+export function writeCompressedEntry(
+  view: DataView,
+  index: number,
+  { host, packedBytes }: { readonly host: number; readonly packedBytes: number },
+  clusterBits: number,
+): void {
+  const offsetBits = BigInt(62 - (clusterBits - 8));
+  const last = Math.floor((host + packedBytes - 1) / SECTOR_BYTES);
+  const sectors = BigInt(last - Math.floor(host / SECTOR_BYTES));
+  view.setBigUint64(index * 8, 1n << 62n | sectors << offsetBits | BigInt(host));
+}
+
 /** Where a table or a refcount block lies, and whether it belongs to one owner. */
 export interface TablePlace {
   /** Offset in the file; 0 = there is none. */

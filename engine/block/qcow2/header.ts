@@ -12,6 +12,7 @@ import { BlockError } from "../errors.ts";
 import { malformed, unsupported } from "./failures.ts";
 import * as layout from "./layout.ts";
 import { FIELD } from "./layout.ts";
+import type { CompressionType } from "./compression/codec.ts";
 import { type HeaderExtension, parseExtensions } from "./header_extensions.ts";
 import { readU64, viewOf } from "./words.ts";
 
@@ -37,6 +38,8 @@ export interface Qcow2Header {
   readonly snapshotCount: number;
   /** Where the table of snapshots starts in the file. */
   readonly snapshotOffset: number;
+  /** How clusters are compressed, if any are. */
+  readonly compressionType: CompressionType;
   /** Features that one must know. */
   readonly incompatible: bigint;
   /** Features that one may ignore. */
@@ -57,12 +60,12 @@ function checkFeatures(name: string, view: DataView, headerLength: number): void
   const bits = layout.INCOMPATIBLE;
   if (incompatible & bits.externalData) throw unsupported(name, "an external data file");
   if (incompatible & bits.extendedL2) throw unsupported(name, "an extended L2 table");
-  if (incompatible & bits.compressionType) {
-    const type = headerLength > FIELD.compressionType ? view.getUint8(FIELD.compressionType) : 0;
-    const words = type === 1 ? "compression with zstd" : `compression of type ${type}`;
-    throw unsupported(name, words);
+  const type = headerLength > FIELD.compressionType ? view.getUint8(FIELD.compressionType) : 0;
+  if (type > 1) throw unsupported(name, `compression of type ${type}`);
+  if ((incompatible & bits.compressionType) !== 0n !== (type === 1)) {
+    throw malformed(name, `it says in one of two places that its compression is of type ${type}`);
   }
-  const known = bits.dirty | bits.corrupt;
+  const known = bits.dirty | bits.corrupt | bits.compressionType;
   const unknown = incompatible & ~known;
   if (unknown !== 0n) throw unsupported(name, `incompatible feature 0x${unknown.toString(16)}`);
 }
@@ -177,6 +180,8 @@ export function parseHeader(name: string, bytes: Uint8Array, fileSize: number): 
   const extensionsEnd = nameStart === 0 ? bytes.byteLength : nameStart;
   const extensions = parseExtensions(name, bytes, headerLength, extensionsEnd);
   const format = extensions.find(({ type }) => type === layout.EXTENSION.backingFormat);
+  const incompatible = isV3 ? view.getBigUint64(FIELD.incompatible) : 0n;
+  const isZstd = (incompatible & layout.INCOMPATIBLE.compressionType) !== 0n;
   const header: Qcow2Header = {
     version,
     clusterBits: view.getUint32(FIELD.clusterBits),
@@ -188,7 +193,8 @@ export function parseHeader(name: string, bytes: Uint8Array, fileSize: number): 
     refcountOrder,
     snapshotCount: view.getUint32(FIELD.snapshotCount),
     snapshotOffset: readU64(view, FIELD.snapshotOffset),
-    incompatible: isV3 ? view.getBigUint64(FIELD.incompatible) : 0n,
+    compressionType: isZstd ? "zstd" : "zlib",
+    incompatible,
     compatible: isV3 ? view.getBigUint64(FIELD.compatible) : 0n,
     autoclear: isV3 ? view.getBigUint64(FIELD.autoclear) : 0n,
     backingName,

@@ -21,6 +21,7 @@
 
 export { backingPath, CHAIN_DEPTH_MAX, openQcow2, type Qcow2Options } from "./chain.ts";
 export { checkQcow2, PROBLEMS_MAX, type Qcow2CheckResult, type Qcow2Repair } from "./check.ts";
+export type { CompressionType } from "./compression/codec.ts";
 export { createQcow2, formatQcow2, type Qcow2CreateOptions } from "./create.ts";
 export type { Qcow2Header } from "./header.ts";
 export { Qcow2Node, type Qcow2Parts } from "./qcow2_node.ts";

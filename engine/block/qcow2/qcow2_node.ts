@@ -17,6 +17,7 @@ import {
   type Loan,
 } from "../node.ts";
 import { repairImage } from "./check.ts";
+import { writeCompressed } from "./compressed_writer.ts";
 import { INCOMPATIBLE } from "./layout.ts";
 import { checkMayWrite, type Qcow2Header } from "./header.ts";
 import { Qcow2Image } from "./image.ts";
@@ -111,6 +112,15 @@ export class Qcow2Node implements BlockNode {
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     const range = [offset, bytes.byteLength] as const;
     await this.#change(range, (writer) => writer.write(offset, bytes));
+  }
+
+  /** True: the format can. */
+  readonly canCompress = true;
+
+  /** {@inheritDoc BlockNode.writeCompressed} */
+  async writeCompressed(offset: number, bytes: Uint8Array): Promise<void> {
+    const range = [offset, bytes.byteLength] as const;
+    await this.#change(range, (writer) => writeCompressed(writer, offset, bytes));
   }
 
   /** Makes a range read as zeros: by table entries for whole clusters, by bytes for the rest. */
@@ -236,6 +246,7 @@ export class Qcow2Node implements BlockNode {
   async #finish(): Promise<void> {
     const writer = this.#writer;
     if (writer === undefined) return;
+    writer.packed.packers.end();
     if (writer.committer.hasChanges) await writer.committer.commitAll();
     const { file } = this.#image;
     if (file.size > writer.allocator.fileEnd) await file.truncate(writer.allocator.fileEnd);

@@ -35,6 +35,8 @@ export class Refcounts {
   readonly blocks: TableCache;
   /** Numbers of the clusters in which blocks lie. */
   readonly blockClusters = new Set<number>();
+  /** Called with the number of a cluster whose count becomes 0. */
+  onFree: ((cluster: number) => void) | undefined;
   readonly #image: Qcow2Image;
   readonly #order: number;
   #table: Uint8Array;
@@ -119,6 +121,7 @@ export class Refcounts {
 
   /** Changes count number `slot` of a block. */
   setIn(block: CachedTable, slot: number, count: number): void {
+    if (count === 0) this.onFree?.(block.index * this.perBlock + slot);
     this.blocks.markChanged(block, ...writeCount(block.view, slot, this.#order, count));
   }
 

@@ -15,6 +15,7 @@ import { Committer } from "./commit.ts";
 import { type ClusterEntry, writeEntry } from "./entries.ts";
 import { corrupt } from "./failures.ts";
 import { type Qcow2Image, tablesKept } from "./image.ts";
+import { PackedSpace } from "./packed_space.ts";
 import { RangeLock } from "./range_lock.ts";
 import { readImage } from "./reader.ts";
 import { Refcounts } from "./refcounts.ts";
@@ -46,6 +47,8 @@ export class Qcow2Writer {
   readonly refcounts: Refcounts;
   /** Where clusters come from. */
   readonly allocator: Allocator;
+  /** Where compressed clusters go. */
+  readonly packed: PackedSpace;
   /** How changes get into the file. */
   readonly committer: Committer;
   readonly #tableTurn = new RangeLock();
@@ -56,6 +59,7 @@ export class Qcow2Writer {
     this.image = image;
     this.refcounts = refcounts;
     this.allocator = allocator;
+    this.packed = new PackedSpace(image, refcounts, allocator);
     this.committer = new Committer(image, refcounts, allocator);
     this.#changedMax = tablesKept(image.geometry.clusterSize) / 2;
   }

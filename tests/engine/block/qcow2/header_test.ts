@@ -29,6 +29,12 @@ function headerBytes(change: (view: DataView) => void = () => {}): Uint8Array {
 const parse = (change?: (view: DataView) => void) =>
   parseHeader("a.qcow2", headerBytes(change), 16 * 65_536);
 
+/** A longer header, with a type of compression. */
+function typed(view: DataView, type: number): void {
+  view.setUint32(100, 112);
+  view.setUint8(104, type);
+}
+
 /** What is changed, and what the refusal says of it. */
 const REFUSALS: readonly (readonly [string, string, (view: DataView) => void])[] = [
   ["EINVAL", "it does not start like one", (view) => view.setUint32(0, 1)],
@@ -40,7 +46,9 @@ const REFUSALS: readonly (readonly [string, string, (view: DataView) => void])[]
   ["ENOTSUP", "encryption with LUKS", (view) => view.setUint32(32, 2)],
   ["ENOTSUP", "an external data file", (view) => view.setUint32(76, 4)],
   ["ENOTSUP", "an extended L2 table", (view) => view.setUint32(76, 16)],
-  ["ENOTSUP", "compression of type 0", (view) => view.setUint32(76, 8)],
+  ["ENOTSUP", "compression of type 2", (view) => typed(view, 2)],
+  ["EINVAL", "its compression is of type 0", (view) => view.setUint32(76, 8)],
+  ["EINVAL", "its compression is of type 1", (view) => typed(view, 1)],
   ["ENOTSUP", "incompatible feature 0x20 ", (view) => view.setUint32(76, 32)],
   ["ENOTSUP", "feature 0x8000000000000000 ", (view) => view.setUint32(72, 0x8000_0000)],
   ["EINVAL", "its size is larger", (view) => view.setUint32(24, 0x20_0000)],

@@ -49,20 +49,23 @@ describe("openQcow2 reading images made by QEMU", () => {
     }
   }
 
-  for (const clusterSize of [512, 4_096, 65_536, 2_097_152]) {
-    itWhen(HAS_QEMU, NO_QEMU, `reads compressed clusters of ${clusterSize}`, async () => {
-      const bytes = new Uint8Array(5 * clusterSize + 512);
-      bytes.set(noise(clusterSize), clusterSize);
-      for (let index = 0; index < clusterSize; index++) {
-        bytes[3 * clusterSize + index] = index & 31;
-      }
-      bytes.fill(7, 5 * clusterSize);
-      const raw = folder.write("a.raw", bytes);
-      const path = folder.file("a.qcow2");
-      const options = ["-O", "qcow2", "-o", `cluster_size=${clusterSize}`];
-      qemuImg("convert", "-c", "-f", "raw", ...options, raw, path);
-      await expectSame(path);
-    });
+  for (const type of ["zlib", "zstd"]) {
+    for (const clusterSize of CLUSTER_SIZES) {
+      const name = `reads compressed clusters of ${clusterSize}, packed with ${type}`;
+      itWhen(HAS_QEMU, NO_QEMU, name, async () => {
+        const bytes = new Uint8Array(5 * clusterSize + 512);
+        bytes.set(noise(clusterSize), clusterSize);
+        for (let index = 0; index < clusterSize; index++) {
+          bytes[3 * clusterSize + index] = index & 31;
+        }
+        bytes.fill(7, 5 * clusterSize);
+        const raw = folder.write("a.raw", bytes);
+        const path = folder.file("a.qcow2");
+        const options = `cluster_size=${clusterSize},compression_type=${type}`;
+        qemuImg("convert", "-c", "-f", "raw", "-O", "qcow2", "-o", options, raw, path);
+        await expectSame(path);
+      });
+    }
   }
 
   itWhen(HAS_QEMU, NO_QEMU, "reads a chain of three whose members differ in size", async () => {
