@@ -155,6 +155,7 @@ export const ERROR_TABLE: { readonly [C in ErrorCode]: ErrorRow } = {
   notCompletable: row(409, "refused", "The job cannot be completed"),
   invalidSpeed: row(400, "refused", "The speed is out of range"),
   changeUnsupported: row(409, "refused", "The job cannot be changed"),
+  changeRefused: row(409, "refused", "The job cannot be changed so"),
   invalidJobId: row(400, "refused", "The job id is malformed"),
   duplicateJobId: row(409, "refused", "The job id is in use"),
   jobIdRequired: row(400, "refused", "A job id is required"),

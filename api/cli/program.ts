@@ -17,6 +17,7 @@ import { DEFAULT_LOG, type GlobalOptions, Invocation } from "./invocation.ts";
 import * as queries from "./queries.ts";
 import { resumeJobs } from "./run.ts";
 import { RUN_KINDS } from "./run_kinds.ts";
+import { addChangeOptions } from "./run_options.ts";
 import { placeOf, type QmpOptions, serve, type ServeOptions, serveQmp } from "./serve.ts";
 import { sendVerb } from "./verbs.ts";
 
@@ -202,6 +203,11 @@ class Program {
       add("set-speed", "set-speed <id> <bytes>"),
       (invocation, [id, speed]) =>
         sendVerb(invocation, id!, "set-speed", { speed: bytesOf("speed", speed!) }),
+    );
+    this.#on(
+      addChangeOptions(add("change")),
+      (invocation, [id], options: { readonly copyMode: string }) =>
+        sendVerb(invocation, id!, "change", { parameters: { "copy-mode": options.copyMode } }),
     );
   }
 

@@ -12,6 +12,9 @@ export interface OptionParsers {
   readonly count: (name: string) => (text: string) => number;
 }
 
+/** When writes reach the target of a mirror, as it is written. */
+const COPY_MODES = ["background", "write-blocking"];
+
 function choice(command: Command, flags: string, text: string, choices: readonly string[]): void {
   command.addOption(new Option(flags, text).choices(choices));
 }
@@ -58,14 +61,20 @@ export function addMirrorOptions(command: Command, parsers: OptionParsers): Comm
   choice(command, "--sync <sync>", "what is copied before it is ready", ["full", "top", "none"]);
   choice(command, "--format <format>", "format of the target", ["raw", "qcow2"]);
   choice(command, "--source-format <format>", "format of the source", ["raw", "qcow2"]);
-  const modes = ["background", "write-blocking"];
-  choice(command, "--copy-mode <mode>", "when writes reach the target", modes);
+  choice(command, "--copy-mode <mode>", "when writes reach the target", COPY_MODES);
   return command
     .option("--granularity <bytes>", "bytes of one dirty bit", bytes("granularity"))
     .option("--buf-size <bytes>", "most bytes in flight", bytes("buf-size"))
     .option("--replaces <node>", "the node that the mirror replaces on completion")
     .option("--target-is-zero", "the target reads as zeros")
     .option("--no-unmap", "zeros keep their space in the target");
+}
+
+/** Adds what can be changed of a job that runs. */
+export function addChangeOptions(command: Command): Command {
+  const text = "when writes reach the target of a mirror";
+  const mode = new Option("--copy-mode <mode>", text).choices(COPY_MODES);
+  return command.addOption(mode.makeOptionMandatory());
 }
 
 function addChain(command: Command, kind: string, parsers: OptionParsers): void {

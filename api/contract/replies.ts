@@ -36,6 +36,9 @@ export const JobView = z.object({
     percent: z.number().describe("0 to 100 with one decimal; 100 = nothing is left"),
   }),
   speed: wholeNumber.describe("Bytes per second; 0 = unlimited"),
+  isActivelySynced: z.boolean().describe(
+    "True while every write to the source of a mirror reaches its target at once",
+  ),
   ioStatus: z.string(),
   error: JobErrorView.nullable(),
   pauseCount: wholeNumber.describe("Reasons to be paused"),
@@ -180,6 +183,7 @@ export const EXPLAINED_FIELDS = [
   "cancel",
   "complete",
   "speed",
+  "parameters",
   "ioStatus",
   "error",
   "total",

@@ -46,6 +46,12 @@ export const SpeedBody = z.strictObject({ speed }).meta({
   description: "The new limit",
 });
 
+/** Body of the verb change. */
+export const ChangeBody = z.strictObject({
+  type: name.optional().describe("Kind of job that is meant; another one is refused"),
+  parameters: parameters.optional().describe('What becomes other, such as {"copy-mode": ...}'),
+}).meta({ id: "ChangeBody", description: "Parameters of a job that are to become others" });
+
 /** Every verb with the schema of its arguments and what it does. */
 export const VERBS = {
   start: { body: NoArguments, summary: "Start a job that was created without starting" },
@@ -56,7 +62,10 @@ export const VERBS = {
   finalize: { body: NoArguments, summary: "Let pending jobs of a transaction conclude" },
   dismiss: { body: NoArguments, summary: "Remove a concluded job from the list of jobs" },
   "set-speed": { body: SpeedBody, summary: "Change the speed limit of a job" },
-  change: { body: NoArguments, summary: "Change options of a job; no driver has any yet" },
+  change: {
+    body: ChangeBody,
+    summary: "Change parameters of a job: a mirror's copy-mode to write-blocking",
+  },
 } as const;
 
 /** Name of a verb. */

@@ -70,7 +70,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     id: "change-from-a-later-version",
-    what: "block-job-change is there, as in QEMU 8.2; 7.2 does not know it",
+    what: "block-job-change is there, as in QEMU 8.2, and query-block-jobs says actively-synced " +
+      "of a mirror that has been so; 7.2 knows neither",
     why: "Later versions only add to the wire, and clients look before they use it",
     scenarios: [],
   },

@@ -17,6 +17,7 @@ export type RefusalCode =
   | "notCompletable"
   | "invalidSpeed"
   | "changeUnsupported"
+  | "changeRefused"
   | "invalidJobId"
   | "duplicateJobId"
   | "jobIdRequired"
@@ -81,11 +82,16 @@ export function notCompletable(job: JobState): Refusal {
   };
 }
 
-/** No driver of ours has a `change` callback. */
+/** A kind of job that has nothing to change. */
 export const CHANGE_UNSUPPORTED: Refusal = {
   code: "changeUnsupported",
   text: "Job type does not support change",
 };
+
+/** The kind of job refuses this change. */
+export function changeRefused(text: string): Refusal {
+  return { code: "changeRefused", text };
+}
 
 /** An id that is not well-formed. */
 export function invalidId(id: string): Refusal {

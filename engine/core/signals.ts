@@ -44,6 +44,8 @@ export type Signal =
   | { readonly kind: "pausePointLeft" }
   /** The driver says that source and target are in step. */
   | { readonly kind: "ready" }
+  /** The driver says whether each write reaches its target at once. */
+  | { readonly kind: "syncChanged"; readonly isActivelySynced: boolean }
   /** The driver consults its error policy. */
   | {
     readonly kind: "errorRaised";
@@ -107,6 +109,8 @@ function apply(draft: Draft, job: JobState, signal: Signal): void {
     case "ready":
       if (job.status === "running") draft.onJob(runId, "JobReady", {});
       return;
+    case "syncChanged":
+      return changeSync(draft, job, signal.isActivelySynced);
     case "errorRaised":
       return raiseError(draft, job, signal);
     case "runReturned":
@@ -135,6 +139,16 @@ function apply(draft: Draft, job: JobState, signal: Signal): void {
       if (job.status === "concluded") draft.onJob(runId, "JobDismissed", {});
       return;
   }
+}
+
+function changeSync(draft: Draft, job: JobState, isActivelySynced: boolean): void {
+  if (isActivelySynced === (job.isActivelySynced === true) || !isReadyKind(job)) return;
+  draft.onJob(job.runId, "JobSyncChanged", { isActivelySynced });
+}
+
+/** Only what is in step can be kept in step. */
+function isReadyKind({ status }: JobState): boolean {
+  return status === "ready" || status === "standby";
 }
 
 /** A pause that sets the user's bit follows the verb's rules; an internal one ends with the job. */

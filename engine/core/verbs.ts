@@ -5,7 +5,8 @@
  * run in the order in which they stand here, and the first that fails is the answer.
  *
  * Source: QEMU 7.2 job.c job_user_pause, job_user_resume, job_user_cancel, job_complete,
- * job_finalize, job_dismiss; blockdev.c qmp_block_job_cancel; blockjob.c block_job_set_speed.
+ * job_finalize, job_dismiss; blockdev.c qmp_block_job_cancel; blockjob.c block_job_set_speed;
+ * QEMU 8.2 blockjob.c block_job_change_locked.
  */
 import type { JsonObject } from "../../events/log/event.ts";
 import {
@@ -21,6 +22,7 @@ import { ACCEPTED, type Answer, type Decision, Draft } from "./draft.ts";
 import {
   ALREADY_PAUSED,
   CHANGE_UNSUPPORTED,
+  changeRefused,
   currentlyPaused,
   INVALID_SPEED,
   NOT_PAUSED,
@@ -49,6 +51,10 @@ export interface VerbCommand {
   readonly canCancelSoftly?: boolean;
   /** For `complete`: the driver's own refusal. */
   readonly completeRefusal?: string;
+  /** For `change`: the parameters that become others, empty = none; absent = it cannot be done. */
+  readonly changed?: JsonObject;
+  /** For `change`: why the kind of job refuses it. */
+  readonly changeRefusal?: string;
 }
 
 type Check = (job: JobState, command: VerbCommand) => Refusal | undefined;
@@ -66,6 +72,11 @@ const cannotComplete: Check = (job, { completeRefusal }) => {
   if (job.isCancelRequested || !job.callbacks.includes("complete")) return notCompletable(job);
   if (completeRefusal === undefined) return undefined;
   return { code: "notCompletable", text: completeRefusal };
+};
+
+const cannotChange: Check = (_job, { changed, changeRefusal }) => {
+  if (changeRefusal !== undefined) return changeRefused(changeRefusal);
+  return changed === undefined ? CHANGE_UNSUPPORTED : undefined;
 };
 
 const notCreated: Check = (job) =>
@@ -90,7 +101,7 @@ export const VERB_CHECKS: { readonly [V in VerbCommand["verb"]]: readonly Check[
   finalize: [byTable("finalize")],
   dismiss: [byTable("dismiss")],
   "set-speed": [byTable("set-speed"), cannotSpeed],
-  change: [byTable("change"), () => CHANGE_UNSUPPORTED],
+  change: [byTable("change"), cannotChange],
 };
 
 const EFFECTS: { readonly [V in VerbCommand["verb"]]: Effect } = {
@@ -112,7 +123,13 @@ const EFFECTS: { readonly [V in VerbCommand["verb"]]: Effect } = {
   "set-speed"(draft, job, { speed }) {
     draft.onJob(job.runId, "JobSpeedChanged", { before: job.speed, after: speed! });
   },
-  change() {},
+  change(draft, job, { changed }) {
+    const after = changed ?? {};
+    const keys = Object.keys(after);
+    if (keys.length === 0) return;
+    const before = Object.fromEntries(keys.map((key) => [key, job.parameters[key] ?? null]));
+    draft.onJob(job.runId, "JobParametersChanged", { before, after });
+  },
 };
 
 function isForced(job: JobState, command: VerbCommand): boolean {

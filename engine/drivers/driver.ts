@@ -32,7 +32,14 @@ export type { DirtyBitmap, DirtyBitmapOptions } from "../block/dirty_bitmap.ts";
 export type { DirtyArea } from "../block/dirty_map.ts";
 export type { DrainedEdge, Edge, EdgeOptions } from "../block/edge.ts";
 export type { BlockNode, Extent, ExtentKind, LentRange, Loan } from "../block/node.ts";
-export type { JobNodes, NodeChange, NodeFilter, NodeOperation, RecordChanges } from "./nodes.ts";
+export type {
+  JobBitmap,
+  JobNodes,
+  NodeChange,
+  NodeFilter,
+  NodeOperation,
+  RecordChanges,
+} from "./nodes.ts";
 
 /** What is recorded about one unit of work. */
 export interface DriverStep {
@@ -156,6 +163,11 @@ export interface DriverContext extends ClosingContext {
   errorAction(policy: ErrorPolicy, operation: IoOperation, error: unknown): Promise<ErrorAction>;
   /** The job is synchronised: running becomes ready. */
   ready(): Promise<void>;
+  /**
+   * Says whether, from now on, every write reaches the target before it is acknowledged. Recorded
+   * if that is news and the job is ready. Absent = nobody asks.
+   */
+  syncChanged?(isActivelySynced: boolean): Promise<void>;
 }
 
 /** How a job uses something that other jobs may want too. */
@@ -202,6 +214,11 @@ export interface DriverJob {
   cancel?(force: boolean): void;
   /** The speed was changed; 0 = unlimited. May overlap `run`. */
   setSpeed?(bytesPerSecond: number): void;
+  /**
+   * Parameters were changed by the verb `change`; all of them as they are now. May overlap `run`,
+   * and is not called before it: `run` looks at `context.job.parameters`.
+   */
+  changed?(parameters: JsonObject): void;
   /** The last step that may fail, after all members of the transaction have ended well. */
   prepare?(context: ClosingContext): Promise<void> | void;
   /** The job and its transaction succeeded. */
@@ -232,6 +249,16 @@ export interface Driver<P extends JsonObject = JsonObject> {
    * @throws {JoblogError} code "invalidParameter" naming the parameter, what was expected and found
    */
   parameters(input: JsonObject): P;
+  /**
+   * Says which parameters of a living job the verb `change` makes others. Pure. They are recorded,
+   * and `DriverJob.changed` is told. Absent = this kind has nothing to change.
+   *
+   * @param parameters those of the job as they are now
+   * @param input what is to be changed, as it came
+   * @returns the parameters that become others, with their new values; empty = none do
+   * @throws {JoblogError} code "invalidParameter": the verb is refused with its text
+   */
+  change?(parameters: P, input: JsonObject): JsonObject;
   /** Opens what the job works on. A rejection refuses the creation with its text. */
   open(parameters: P, context: OpenContext): Promise<DriverJob> | DriverJob;
 }

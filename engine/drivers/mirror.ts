@@ -3,7 +3,7 @@ import { openMirrorFiles } from "./mirror/files.ts";
 import type { MirrorImages } from "./mirror/images.ts";
 import { MirrorJob } from "./mirror/job.ts";
 import { openMirrorNodes } from "./mirror/node_images.ts";
-import { type MirrorParameters, mirrorParameters } from "./mirror/parameters.ts";
+import { changedMirror, type MirrorParameters, mirrorParameters } from "./mirror/parameters.ts";
 
 export type { MirrorImages, MirrorSource, MirrorTarget } from "./mirror/images.ts";
 export type { MirrorCopyMode, MirrorParameters, MirrorSync } from "./mirror/parameters.ts";
@@ -21,6 +21,7 @@ export function mirrorDriver(
     summary: "copies a disk image to another and keeps both equal until it is told to end",
     isResumable: true,
     parameters: mirrorParameters,
+    change: changedMirror,
     async open(parameters, context) {
       return new MirrorJob(parameters, await open(parameters, context));
     },

@@ -4,6 +4,7 @@
  * Every state-changing command that arrives here leaves exactly one `VerbAccepted` or
  * `VerbRefused`. A command with an idempotency key is answered from its record when it is repeated.
  */
+import { JoblogError } from "../../events/log/errors.ts";
 import type { RecordedEvent } from "../../events/log/event.ts";
 import {
   BLOCK_JOB_TYPES,
@@ -94,14 +95,15 @@ export class Commands {
     }
     const { commandId } = head;
     const { runId: of } = job;
-    const asked = this.#ask(record.verb, job);
+    const asked = this.#ask(record.verb, job, args);
     const command = { ...record, ...args, commandId, runId: of, ...asked };
     const decision = decideVerb(entry.head, command as VerbCommand, ledger.position);
     return await this.#engine.answer(decision, commandId, head.metadata, head.isIdempotent);
   }
 
   /** What only the live driver can say, asked in the same turn as the decision. */
-  #ask(verb: string, job: JobState): Partial<VerbCommand> {
+  #ask(verb: string, job: JobState, args: VerbArguments): Partial<VerbCommand> {
+    if (verb === "change") return this.#changeOf(job, args);
     const driver = this.#engine.ledger.entryOfRun(job.runId)?.live.get(job.runId)?.driver;
     if (verb === "cancel") {
       return { canCancelSoftly: this.#isSoft(job, () => driver?.canCancelSoftly?.(job)) };
@@ -112,6 +114,19 @@ export class Commands {
       return completeRefusal === undefined ? {} : { completeRefusal };
     } catch (error) {
       return { completeRefusal: jobErrorOf(error).text };
+    }
+  }
+
+  /** What the kind of the job says, which needs no live driver. */
+  #changeOf(job: JobState, { type, parameters = {} }: VerbArguments): Partial<VerbCommand> {
+    if (type !== undefined && type !== job.type) return {};
+    try {
+      const kind = this.#engine.options.drivers.get(job.type);
+      const changed = kind.change?.(job.parameters, parameters);
+      return changed === undefined ? {} : { changed };
+    } catch (error) {
+      const isUnknown = error instanceof JoblogError && error.code === "unknownJobType";
+      return isUnknown ? {} : { changeRefusal: jobErrorOf(error).text };
     }
   }
 

@@ -1,6 +1,7 @@
 /**
  * One job as an object: its durable state, its verbs, and waiting for it.
  */
+import type { JsonObject } from "../../events/log/event.ts";
 import type { JobEvent, JobState } from "../../events/job/mod.ts";
 import {
   evolveJob,
@@ -134,6 +135,16 @@ export class Job {
   /** Changes the limit; bytes per second, 0 = unlimited. */
   setSpeed(speed: number, context?: CommandContext): Promise<void> {
     return this.#send("set-speed", { speed }, context);
+  }
+
+  /**
+   * Changes parameters of the running job: a mirror's `copy-mode` to `write-blocking`.
+   *
+   * @throws {JoblogError} code "changeUnsupported" when this kind of job has nothing to change
+   * @throws {JoblogError} code "changeRefused" when the job's kind refuses this change
+   */
+  change(parameters: JsonObject, context?: CommandContext): Promise<void> {
+    return this.#send("change", { parameters }, context);
   }
 
   /**

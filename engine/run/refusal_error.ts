@@ -14,6 +14,7 @@ const HINTS: { readonly [code: string]: string } = {
   notPaused: "Pause it first; a pause that no user asked for ends by itself.",
   currentlyPaused: "Resume it first, or cancel by force.",
   invalidSpeed: "Give bytes per second as a whole number; 0 means unlimited.",
+  changeUnsupported: "Only a mirror can be changed; make a new job instead.",
   invalidParameter: "Correct the parameter that the text names.",
   openFailed: "Look at the files and devices that the job names.",
 };

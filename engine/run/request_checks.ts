@@ -42,4 +42,5 @@ export function checkVerb(subject: string, verb: string, args: VerbArguments): v
   check("verb", Object.hasOwn(VERB_CHECKS, verb) ? verb : null, "string");
   check("speed", args.speed, "integer");
   check("force", args.force, "boolean");
+  check("type", args.type, "string");
 }

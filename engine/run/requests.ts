@@ -49,6 +49,10 @@ export interface VerbArguments {
   readonly force?: boolean;
   /** For `set-speed`: bytes per second, 0 = unlimited. */
   readonly speed?: number;
+  /** For `change`: the driver's parameters that are to become others. @default {} */
+  readonly parameters?: JsonObject;
+  /** For `change`: the type that the job is taken to be. @default the job's own */
+  readonly type?: string;
 }
 
 /** Which job a verb is for: the holder of an id, or one run whatever its id. */

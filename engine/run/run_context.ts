@@ -181,6 +181,12 @@ export class RunContext implements DriverContext {
     return this.#runner.host.signal({ kind: "ready" });
   }
 
+  async syncChanged(isActivelySynced: boolean): Promise<void> {
+    // A write may settle after the end of `run`; it changes nothing any more.
+    if (this.#runner.steps.hasEnded) return;
+    await this.#runner.host.signal({ kind: "syncChanged", isActivelySynced });
+  }
+
   act(act: IrreversibleAct, perform: (confirm: RecordChanges) => Promise<void>): Promise<void> {
     if (this.#runner.steps.hasEnded) return hasEnded();
     this.#runner.steps.close();

@@ -227,6 +227,9 @@ export class Runner implements LiveJob {
         this.#guard("setSpeed", () => this.#driver.setSpeed?.(after.speed));
         if (this.#timer !== undefined && wakesSleeper(before.speed, after.speed)) this.enter();
         return;
+      case "JobParametersChanged":
+        this.#guard("changed", () => this.#driver.changed?.(after.parameters));
+        return;
       case "JobCompleteRequested":
         this.#guard("complete", () => this.#driver.complete?.());
         if (!this.#isAtPausePoint) this.enter();

@@ -12,6 +12,8 @@ import type { ErrorAction, ErrorPolicy, IoOperation, IoStatus } from "./error_po
 import type { JobError } from "./errno.ts";
 import { GRAPH_SCHEMAS, type GraphEventData, type NodeVerb } from "./graph_events.ts";
 
+export { ENGINE_STREAM, jobStream, runIdOfStream, txnStream } from "./streams.ts";
+
 /** Commands that change something: QEMU's verbs, the ways to make a job, those of the graph. */
 export type CommandVerb =
   | NodeVerb
@@ -36,7 +38,13 @@ export type CallbackName =
   | "clean";
 
 /** Callbacks that may throw without changing a job's result. */
-export type FaultedCallback = CallbackName | "cancel" | "setSpeed" | "userResume" | "close";
+export type FaultedCallback =
+  | CallbackName
+  | "cancel"
+  | "setSpeed"
+  | "changed"
+  | "userResume"
+  | "close";
 
 /** Who asked for a pause. `user`, `policy` and `logSpace` set the user's pause bit. */
 export type PauseCause = "user" | "policy" | "logSpace" | "internal";
@@ -71,6 +79,13 @@ export interface JobEventData extends GraphEventData {
   JobReady: Record<string, never>;
   /** The limit was changed; bytes per second, 0 = unlimited. */
   JobSpeedChanged: { readonly before: number; readonly after: number };
+  /**
+   * The verb `change` was accepted and makes a difference: these of the driver's parameters are
+   * others from now on. Both have the same keys.
+   */
+  JobParametersChanged: { readonly before: JsonObject; readonly after: JsonObject };
+  /** Whether each write reaches the target before it is acknowledged, and nothing else is left. */
+  JobSyncChanged: { readonly isActivelySynced: boolean };
   /** `complete` was accepted; the driver ends by itself. */
   JobCompleteRequested: Record<string, never>;
   /** A cancel took effect on the flags; `force` is never taken back. Ends a user's pause. */
@@ -216,6 +231,8 @@ export const EVENT_SCHEMAS: { readonly [T in JobEventType]: number } = {
   JobResumed: 1,
   JobReady: 1,
   JobSpeedChanged: 1,
+  JobParametersChanged: 1,
+  JobSyncChanged: 1,
   JobCompleteRequested: 1,
   JobCancelRequested: 1,
   IoErrorHandled: 1,
@@ -255,39 +272,6 @@ export const EVENT_SCHEMAS: { readonly [T in JobEventType]: number } = {
 
 /** The numbered behaviour of the machine that new jobs are created with. */
 export const BEHAVIOUR = 1;
-
-/**
- * The job and its stream that were named last: what is decided, folded and told about a job asks
- * for them again and again, and a text that was made anew has to be hashed anew.
- */
-let lastRunId = "";
-let lastStream = "job-";
-
-/** Name of a job's stream. */
-export function jobStream(runId: string): string {
-  if (runId !== lastRunId) {
-    lastRunId = runId;
-    lastStream = `job-${runId}`;
-  }
-  return lastStream;
-}
-
-/** Name of a group's stream. */
-export function txnStream(txnId: string): string {
-  return `txn-${txnId}`;
-}
-
-/** Name of the stream of openings, recoveries and commands about unknown ids. */
-export const ENGINE_STREAM = "engine";
-
-/** The run id in a job stream's name; undefined for any other stream. */
-export function runIdOfStream(stream: string): string | undefined {
-  if (stream === lastStream) return lastRunId;
-  if (!stream.startsWith("job-")) return undefined;
-  lastStream = stream;
-  lastRunId = stream.slice(4);
-  return lastRunId;
-}
 
 /** Says whether an event is of a type and schema that this program knows. */
 export function isJobEvent(event: RecordedEvent): event is RecordedEvent & JobEvent {

@@ -87,6 +87,13 @@ const HANDLERS: { readonly [T in JobEventType]?: Handler<T> } = {
     job.speed = data.after;
     explain(job, "speed", event);
   },
+  JobParametersChanged(job, data, event) {
+    job.parameters = { ...job.parameters, ...data.after };
+    explain(job, "parameters", event);
+  },
+  JobSyncChanged(job, data) {
+    job.isActivelySynced = data.isActivelySynced;
+  },
   JobCompleteRequested(job, _data, event) {
     job.isCompleteRequested = true;
     explain(job, "complete", event);
@@ -172,6 +179,8 @@ const HANDLERS: { readonly [T in JobEventType]?: Handler<T> } = {
     enter(job, "null", event);
   },
   JobRecovered(job, data) {
+    // Who wrote through the process that is gone is gone as well.
+    if (job.isActivelySynced === true) job.isActivelySynced = false;
     if (data.current !== job.progress.current) {
       job.progress = { current: data.current, total: job.progress.total };
     }

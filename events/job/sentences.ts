@@ -5,6 +5,7 @@
  * job's own and of its name when it is another's. A chain reads from the event to its root:
  * `a pause point was reached, because ann asked for "pause" over cli`.
  */
+import type { JsonObject } from "../log/event.ts";
 import { causeChain, type CauseSource } from "./causes.ts";
 import type { JobError } from "./errno.ts";
 import { type JobEvent, runIdOfStream } from "./events.ts";
@@ -108,6 +109,12 @@ function workClause(event: JobEvent, { it, its }: Words): string | undefined {
       const { before, after } = event.data;
       return `${its("speed")} went from ${speedText(before)} to ${speedText(after)}`;
     }
+    case "JobParametersChanged":
+      return changes(event.data, its);
+    case "JobSyncChanged":
+      return event.data.isActivelySynced
+        ? `${its("writes")} reach the target at once from here on`
+        : `${its("writes")} no longer reached the target at once`;
     case "IoErrorHandled": {
       const { operation, policy, action, error } = event.data;
       return `policy "${policy}" answered a ${operation} error with "${action}"${told(error)}`;
@@ -139,6 +146,18 @@ function workClause(event: JobEvent, { it, its }: Words): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** Each parameter with its value before and after. */
+function changes(
+  { before, after }: { readonly before: JsonObject; readonly after: JsonObject },
+  its: Words["its"],
+): string {
+  const told = Object.keys(after).map((key) =>
+    `${its(`parameter "${key}"`)} went from ${JSON.stringify(before[key])} to ` +
+    JSON.stringify(after[key])
+  );
+  return told.join(" and ");
 }
 
 /** A speed for people: bytes per second, or `unlimited`. */

@@ -23,6 +23,7 @@ export type ExplainedField =
   | "cancel"
   | "complete"
   | "speed"
+  | "parameters"
   | "ioStatus"
   | "error"
   | "total"
@@ -58,7 +59,7 @@ export type JobState = {
   readonly type: string;
   /** The transaction; equals `runId` for a lone job. */
   readonly txnId: string;
-  /** The driver's checked parameters. */
+  /** The driver's checked parameters, with what was changed of them since. */
   readonly parameters: JsonObject;
   /** False = waits in pending for `finalize`, and holds its whole transaction there. */
   readonly autoFinalize: boolean;
@@ -86,6 +87,8 @@ export type JobState = {
   readonly isCompleteRequested: boolean;
   /** Bytes per second; 0 = unlimited. */
   readonly speed: number;
+  /** True while every write reaches the target at once; absent = it was never so. */
+  readonly isActivelySynced?: boolean;
   /** Where it stands with its errors. */
   readonly ioStatus: IoStatus;
   /** Its progress. */

@@ -55,6 +55,7 @@ function valueOf(job: JobState, field: ExplainedField): JsonValue {
   switch (field) {
     case "status":
     case "speed":
+    case "parameters":
     case "ioStatus":
     case "error":
       return job[field];

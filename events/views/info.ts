@@ -71,6 +71,8 @@ export interface JobView {
   readonly progress: { readonly current: number; readonly total: number; readonly percent: number };
   /** Bytes per second; 0 = unlimited. */
   readonly speed: number;
+  /** True while every write to the source of a mirror reaches its target at once. */
+  readonly isActivelySynced: boolean;
   /** Where it stands with its errors. */
   readonly ioStatus: IoStatus;
   /** The error behind `ret`; null = none. */
@@ -93,7 +95,7 @@ export interface JobView {
   readonly checkpoint: Checkpoint | null;
   /** Milliseconds since 1970 of the creation. */
   readonly createdAt: number;
-  /** The driver's checked parameters. */
+  /** The driver's checked parameters, with what was changed of them since. */
   readonly parameters: JsonObject;
   /** Number of step events. */
   readonly stepCount: number;
@@ -116,6 +118,7 @@ export function jobView(job: JobState): JobView {
     statusSince: job.statusAt,
     progress: { current, total, percent: percentOf(job.progress, hasEnded) },
     speed: job.speed,
+    isActivelySynced: job.isActivelySynced === true,
     ioStatus: job.ioStatus,
     error: job.error,
     pauseCount: job.pauseCount,

@@ -37,6 +37,7 @@ export type NoteKind =
   | "cancel"
   | "complete"
   | "speed"
+  | "change"
   | "ioError"
   | "ioStatus"
   | "checkpoint"
@@ -55,6 +56,8 @@ const NOTE_KINDS: { readonly [T in JobEvent["type"]]?: NoteKind } = {
   JobCancelRequested: "cancel",
   JobCompleteRequested: "complete",
   JobSpeedChanged: "speed",
+  JobParametersChanged: "change",
+  JobSyncChanged: "change",
   IoErrorHandled: "ioError",
   IoStatusChanged: "ioStatus",
   CheckpointTaken: "checkpoint",

@@ -57,6 +57,25 @@ describe("createApp() commands", () => {
     }
   });
 
+  it("takes change with parameters, and says who cannot be changed", async () => {
+    await start(toy, "a");
+    const path = "/v1/jobs/a/change";
+    const body = { type: "count", parameters: { to: 9 } };
+    assertEquals(await problem(toy, "POST", path, body), [
+      409,
+      "changeUnsupported",
+      undefined,
+    ]);
+    assertEquals((await problem(toy, "POST", path, { to: 9 }))[1], "invalidRequest");
+    assertEquals((await problem(toy, "POST", path, { parameters: 9 }))[1], "invalidRequest");
+    const { body: page } = await toy.ask("GET", "/v1/events?job=a&type=VerbRefused");
+    assertEquals(page.events.map((event: { data: object }) => event.data), [{
+      ...{ commandId: page.events[0].data.commandId, verb: "change", subject: "a" },
+      ...{ arguments: body, status: page.events[0].data.status },
+      ...{ code: "changeUnsupported", text: "Job type does not support change" },
+    }]);
+  });
+
   it("creates a group whose jobs are found by the transaction", async () => {
     const { status, headers, body } = await toy.ask("POST", "/v1/jobs", {
       jobs: [{ type: "count", id: "a" }, { type: "count", id: "b", autoFinalize: false }],

@@ -77,6 +77,7 @@ const BLOCK_JOB_INFO = object("BlockJobInfo", {
   status: required(JOB_STATUS),
   "auto-finalize": required(BOOL),
   "auto-dismiss": required(BOOL),
+  "actively-synced": optional(BOOL),
   error: optional(STR),
 });
 

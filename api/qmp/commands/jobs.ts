@@ -10,7 +10,12 @@ import type { Arguments } from "../arguments.ts";
 import type { Call, Handler, Replied } from "../call.ts";
 import { query } from "./control.ts";
 
-type VerbArguments = { readonly force?: boolean; readonly speed?: number };
+type VerbArguments = {
+  readonly force?: boolean;
+  readonly speed?: number;
+  readonly type?: string;
+  readonly parameters?: LiveJob["parameters"];
+};
 
 async function send(
   { world: { live }, connection: { context } }: Call,
@@ -43,6 +48,11 @@ function blockJobVerb(
       return send(call, target, verb, argsOf(call.args));
     },
   };
+}
+
+/** All but the job and its type are parameters of its kind. */
+function changeOf({ id: _id, type, ...parameters }: Arguments): VerbArguments {
+  return { type: type as string, parameters: parameters as LiveJob["parameters"] };
 }
 
 function jobInfo(job: LiveJob) {
@@ -84,6 +94,7 @@ function blockJobInfo(job: LiveJob) {
     status: job.status,
     "auto-finalize": job.autoFinalize,
     "auto-dismiss": job.autoDismiss,
+    ...(job.isActivelySynced === undefined ? {} : { "actively-synced": job.isActivelySynced }),
     ...(job.ret === 0 ? {} : { error: textOf(job) }),
   };
 }
@@ -129,6 +140,6 @@ export const JOB_HANDLERS = {
     "device",
     ({ speed }) => ({ speed: speed as number }),
   ),
-  "block-job-change": blockJobVerb("change", "id"),
+  "block-job-change": blockJobVerb("change", "id", changeOf),
   "x-joblog-history": history,
 } as const;

@@ -18,11 +18,17 @@
  */
 
 import type { JobState } from "../../../events/job/state.ts";
-import { type ClosingContext, type DriverContext, type DriverJob, JobParked } from "../driver.ts";
+import {
+  type ClosingContext,
+  type DriverContext,
+  type DriverJob,
+  JobParked,
+  type JsonObject,
+} from "../driver.ts";
 import type { MirrorImages } from "./images.ts";
 import { MirrorEnd } from "./mirror_end.ts";
 import { MirrorWork } from "./mirror_work.ts";
-import type { MirrorParameters } from "./parameters.ts";
+import type { MirrorCopyMode, MirrorParameters } from "./parameters.ts";
 import { SourceHold } from "./source_hold.ts";
 
 /** How long a mirror in step sleeps before it looks again. Source: QEMU BLOCK_JOB_SLICE_TIME. */
@@ -59,6 +65,7 @@ export class MirrorJob implements DriverJob {
     const work = await MirrorWork.begin(this.#images, this.#parameters, context);
     if (work === undefined) return;
     this.#work = work;
+    this.changed(context.job.parameters);
     this.#end.lay(work.tap, work.target);
     const { copies } = work;
     try {
@@ -97,6 +104,12 @@ export class MirrorJob implements DriverJob {
   /** Nobody's write waits for the target any more. */
   cancel(force: boolean): void {
     if (force) this.#work?.giveUp();
+  }
+
+  /** Source: QEMU 8.2 block/mirror.c mirror_change. */
+  changed(parameters: JsonObject): void {
+    const mode = parameters["copy-mode"] as MirrorCopyMode | undefined;
+    this.#work?.sync.setMode(mode ?? this.#parameters["copy-mode"]);
   }
 
   /** Pivots if that was asked for, and lets the source go on. */
@@ -170,6 +183,8 @@ export class MirrorJob implements DriverJob {
       work.tell();
       await context.ready();
     }
+    await work.sync.tell();
+    if (work.isBusy) return false;
     if (context.job.isCompleteRequested || context.isCancelRequested) {
       return await this.#leave(context, work);
     }

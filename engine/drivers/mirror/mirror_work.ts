@@ -13,6 +13,7 @@ import { BlockError } from "../../block/errors.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { ErrorAction, IoOperation } from "../../../events/job/error_policy.ts";
 import type { DriverContext } from "../driver.ts";
+import { ActiveSync } from "./active_sync.ts";
 import { MirrorCopies } from "./copies.ts";
 import type { MirrorImages, MirrorTarget } from "./images.ts";
 import { checkSizes, resumePointFor } from "./fitness.ts";
@@ -41,6 +42,8 @@ interface Beginning {
 export class MirrorWork {
   /** The filter over the source. */
   readonly tap: SourceTap;
+  /** Whether writers keep the target in step. */
+  readonly sync: ActiveSync;
   /** The copies. */
   readonly copies: MirrorCopies;
   readonly #begun: Beginning;
@@ -63,6 +66,7 @@ export class MirrorWork {
     this.#context = context;
     this.#startBytes = context.progress.current;
     this.tap = begun.tap;
+    this.sync = new ActiveSync(set.state, context);
     const consult = (operation: IoOperation, error: unknown) => this.consult(operation, error);
     const { unmap } = parameters;
     this.copies = new MirrorCopies(set, { grain, unmap, consult }, context);
@@ -190,6 +194,7 @@ export class MirrorWork {
   /** The target failed under a writer, whose write is good all the same. */
   takeTargetError(error: unknown): void {
     if (this.copies.isCancelled) return;
+    this.sync.lose().catch((failure) => this.#set.fail(failure));
     // Nobody waits for the answer: a failure to record it ends the job elsewhere.
     this.consult("write", error).catch((failure) => this.#set.fail(failure));
   }

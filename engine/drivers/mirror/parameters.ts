@@ -58,6 +58,8 @@ export type MirrorSync = "full" | "top" | "none";
 /** When a write to the source reaches the target. */
 export type MirrorCopyMode = "background" | "write-blocking";
 
+const COPY_MODES: readonly MirrorCopyMode[] = ["background", "write-blocking"];
+
 /** The parameters of a mirror as they are recorded. */
 export type MirrorParameters = {
   /** Name of the node that is mirrored, or path of an image, relative to the base folder. */
@@ -155,8 +157,7 @@ export function mirrorParameters(input: JsonObject): MirrorParameters {
     granularity: granularityOf(input),
     sync: syncOf(input),
     "buf-size": bufferOf(input),
-    "copy-mode": choiceParameter(input, "copy-mode", ["background", "write-blocking"]) ??
-      "background",
+    "copy-mode": choiceParameter(input, "copy-mode", COPY_MODES) ?? "background",
     "on-source-error": policyParameter(input, "on-source-error"),
     "on-target-error": policyParameter(input, "on-target-error"),
     unmap: booleanParameter(input, "unmap", true),
@@ -171,6 +172,29 @@ export function mirrorParameters(input: JsonObject): MirrorParameters {
   };
   refuseUnknown(input, Object.keys(KNOWN));
   return checked;
+}
+
+/**
+ * Says what a change makes other: the copy mode, and only towards writers that wait.
+ *
+ * Source: QEMU 8.2 block/mirror.c mirror_change.
+ *
+ * @throws {JoblogError} code "invalidParameter"
+ */
+export function changedMirror(
+  parameters: MirrorParameters,
+  input: JsonObject,
+): JsonObject {
+  const hint = 'Give the mode "write-blocking".';
+  const mode = choiceParameter(input, "copy-mode", COPY_MODES);
+  refuseUnknown(input, ["copy-mode"]);
+  if (mode === undefined) {
+    return refuseParameter("copy-mode", "Parameter 'copy-mode' is missing", undefined, hint);
+  }
+  if (mode === parameters["copy-mode"]) return {};
+  if (mode === "write-blocking") return { "copy-mode": mode };
+  const text = `Change to copy mode '${mode}' is not implemented`;
+  return refuseParameter("copy-mode", text, mode, hint);
 }
 
 /** How a mirror cuts its work. */

@@ -68,6 +68,17 @@ describe("decideSignal, what is recorded", () => {
     assertEquals(added, [["JobCancelRequested", { force: true, by: "engine" }]]);
   });
 
+  it("says whether a ready job is in step with each write, once for each change", () => {
+    const machine = running();
+    const told = (isActivelySynced: boolean) =>
+      addedBy(machine, { kind: "syncChanged", isActivelySynced }).map(([type]) => type);
+    assertEquals(told(true), []);
+    addedBy(machine, { kind: "ready" });
+    const all = [told(false), told(true), told(true), told(false), told(false)];
+    assertEquals(all, [[], ["JobSyncChanged"], [], ["JobSyncChanged"], []]);
+    assertEquals(machine.job("j").isActivelySynced, false);
+  });
+
   it("says that a stop changed the io-status only when it did", () => {
     const machine = running();
     const raise = () => {

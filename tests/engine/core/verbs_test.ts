@@ -280,6 +280,7 @@ const CODES: readonly (readonly [Verb, Partial<JobState>, Partial<VerbCommand>, 
   ["set-speed", { status: "ready" }, { speed: -1 }, "invalidSpeed"],
   ["set-speed", { status: "ready" }, { speed: undefined! }, "invalidSpeed"],
   ["change", { status: "ready" }, {}, "changeUnsupported"],
+  ["change", { status: "ready" }, { changeRefusal: OWN }, "changeRefused"],
 ];
 
 describe("decideVerb, codes of refusals", () => {

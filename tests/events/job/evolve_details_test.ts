@@ -30,10 +30,26 @@ describe("evolveJob, details", () => {
       [event("ProgressTotalChanged", { total: 9 }), { total: 7 }],
       [event("JobSpeedChanged", { before: 0, after: 9 }), { speed: 7 }],
       [event("CheckpointTaken", { resumeFrom: 1 }), { checkpoint: 7 }],
+      [event("JobParametersChanged", { before: {}, after: {} }), { parameters: 7 }],
     ] as const;
     for (const [fact, setBy] of rows) {
       assertEquals(evolveJob(running, fact).setBy, setBy, fact.type);
     }
+  });
+
+  it("keeps parameters that were not changed", () => {
+    const job = { ...running, parameters: { a: 1, b: 2 } };
+    const changed = event("JobParametersChanged", { before: { b: 2 }, after: { b: 3 } });
+    assertEquals(evolveJob(job, changed).parameters, { a: 1, b: 3 });
+    assertEquals(job.parameters, { a: 1, b: 2 });
+  });
+
+  it("calls nobody in step with each write whose process is gone", () => {
+    const recovered = event("JobRecovered", { action: "resumed", current: 0 });
+    const synced = evolveJob(running, event("JobSyncChanged", { isActivelySynced: true }));
+    assertEquals(synced.isActivelySynced, true);
+    assertEquals(evolveJob(synced, recovered).isActivelySynced, false);
+    assertEquals("isActivelySynced" in evolveJob(running, recovered), false);
   });
 
   it("names a job in a forbidden transition by its id, an internal one by its run", () => {

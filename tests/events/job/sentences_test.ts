@@ -103,6 +103,18 @@ const CLAUSES: readonly (readonly [string, string])[] = [
     "its speed went from unlimited to 5 bytes per second",
   ],
   [
+    clause("JobParametersChanged", { before: { a: 1, b: "x" }, after: { a: null, b: "y" } }),
+    'its parameter "a" went from 1 to null and its parameter "b" went from "x" to "y"',
+  ],
+  [
+    clause("JobSyncChanged", { isActivelySynced: true }),
+    "its writes reach the target at once from here on",
+  ],
+  [
+    clause("JobSyncChanged", { isActivelySynced: false }),
+    "its writes no longer reached the target at once",
+  ],
+  [
     clause("IoErrorHandled", {
       operation: "write",
       policy: "enospc",

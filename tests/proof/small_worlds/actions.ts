@@ -17,7 +17,10 @@ import { isDriving, isEnd, isParked, type Rules, type Scene, slotOf } from "./sc
 import type { Ability, JobSketch, World } from "./world.ts";
 
 type Verb = VerbCommand["verb"];
-type Given = Pick<VerbCommand, "force" | "speed" | "canCancelSoftly" | "completeRefusal">;
+type Given = Pick<
+  VerbCommand,
+  "force" | "speed" | "canCancelSoftly" | "completeRefusal" | "changed" | "changeRefusal"
+>;
 
 /** One kind of action. */
 export type Act =
@@ -60,7 +63,10 @@ const NAMED = {
   unlimit: verb("set-speed", { speed: 0 }, "speed"),
   limit: verb("set-speed", { speed: 5 }, "speed"),
   limitBelowZero: verb("set-speed", { speed: -1 }),
-  change: verb("change"),
+  change: verb("change", { changed: { mode: "other" } }, "change"),
+  changeNothing: verb("change", { changed: {} }),
+  changeRefused: verb("change", { changeRefusal: "not so" }),
+  changeUnsupported: verb("change"),
   reportError: error("report", "EIO"),
   reportFull: error("report", "ENOSPC"),
   ignoreError: error("ignore", "EIO"),
@@ -72,6 +78,8 @@ const NAMED = {
   reach: signal({ kind: "pausePointReached" }),
   leave: signal({ kind: "pausePointLeft" }),
   ready: signal({ kind: "ready" }),
+  keepInStep: signal({ kind: "syncChanged", isActivelySynced: true }),
+  fallBehind: signal({ kind: "syncChanged", isActivelySynced: false }),
   end: signal({ kind: "runReturned" }),
   fail: signal({ kind: "runReturned", error: errnoError("EIO", "lost") }),
   failFull: signal({ kind: "runReturned", error: errnoError("ENOSPC") }),
@@ -96,7 +104,7 @@ const NAMES = Object.keys(NAMED) as readonly ActName[];
 export const ACTS: readonly Act[] = Object.values(NAMED);
 
 const KIND = Object.fromEntries(NAMES.map((name, kind) => [name, kind])) as Record<ActName, number>;
-const VERB_COUNT = KIND.change + 1;
+const VERB_COUNT = KIND.changeUnsupported + 1;
 /** Kinds below this may be remembered as changing nothing for a member's state. */
 export const LOCAL_COUNT = KIND.stopOnlyAtFull + 1;
 
@@ -252,6 +260,10 @@ function listSignals(scene: Scene, plan: JobSketch, slot: number, codes: number[
     }
     if (isPauseWanted(job)) add("reach");
     if (abilities.has("ready") && job.status === "running") add("ready");
+    if (abilities.has("change")) {
+      add("keepInStep");
+      add("fallBehind");
+    }
     if (job.progress.current < plan.stepsMax) add("step");
     if (job.progress.current !== (job.checkpoint?.current ?? 0)) add("checkpoint");
   }

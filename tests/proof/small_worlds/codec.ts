@@ -24,6 +24,7 @@ const FACTS_MAX = 1 << 11;
 const IO_STATUSES = ["ok", "failed", "nospace"];
 const OUTCOMES = [null, "completed", "cancelled"];
 const SPEEDS = [0, 5];
+const SYNCS = [undefined, false, true];
 const STATUS_NUMBER = new Map(JOB_STATUSES.map((status, index) => [status, index]));
 const CLOSED_BITS: { readonly [C in CallbackName]: number } = {
   complete: 0,
@@ -134,7 +135,15 @@ class MemberTable {
 function highBits(job: JobState, wasEntered: boolean): number {
   return (job.isStarted ? 1 : 0) | (job.isUserPaused ? 2 : 0) | (job.isCancelRequested ? 4 : 0) |
     (job.isForceCancelled ? 8 : 0) | (job.isCompleteRequested ? 16 : 0) |
-    (job.hasRunReturned ? 32 : 0) | (wasEntered ? 64 : 0);
+    (job.hasRunReturned ? 32 : 0) | (wasEntered ? 64 : 0) |
+    (isChanged(job) ? 128 : 0) | place(SYNCS, job.isActivelySynced) << 8;
+}
+
+/** The one change that there is. */
+function isChanged({ parameters }: JobState): boolean {
+  const isFirst = Object.keys(parameters).length === 0;
+  must(isFirst || parameters["mode"] === "other", "A job holds unexpected parameters");
+  return !isFirst;
 }
 
 function place<T>(values: readonly T[], value: T): number {

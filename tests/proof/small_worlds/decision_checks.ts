@@ -51,8 +51,10 @@ export function checkRecord(
   checkEffect(job, command, after.txn);
 }
 
-function mayTake(job: JobState, { verb, force, speed, completeRefusal }: VerbCommand): boolean {
-  if (!TAKEN[verb]!.split(" ").includes(job.status) || verb === "change") return false;
+function mayTake(job: JobState, command: VerbCommand): boolean {
+  const { verb, force, speed, completeRefusal } = command;
+  if (!TAKEN[verb]!.split(" ").includes(job.status)) return false;
+  if (verb === "change") return command.changed !== undefined;
   if (verb === "pause") return !job.isUserPaused;
   if (verb === "resume") return job.isUserPaused;
   if (verb === "cancel") return !(job.isUserPaused && force === false);
@@ -67,6 +69,7 @@ function checkEffect(before: JobState, command: VerbCommand, txn: TxnState): voi
   const { verb } = command;
   if (verb === "pause") must(job.isUserPaused, "A pause left no mark");
   if (verb === "resume") must(!job.isUserPaused && job.ioStatus === "ok", "A resume left a pause");
+  if (verb === "change") checkChange(before, command, job);
   if (verb === "finalize") must(txn.isFinalizing, "Finalize began nothing");
   if (verb !== "cancel") return;
   const isForced = command.force !== false || command.canCancelSoftly !== true;
@@ -74,6 +77,12 @@ function checkEffect(before: JobState, command: VerbCommand, txn: TxnState): voi
   const isEnded = !before.isStarted || before.hasRunReturned;
   if (isEnded && isForced) must(txn.decision?.decision === "abort", "A cancel decided nothing");
   must(!job.isUserPaused || (!isForced && before.hasRunReturned), "A cancel left a user's pause");
+}
+
+function checkChange(before: JobState, { changed }: VerbCommand, job: JobState): void {
+  const wanted = { ...before.parameters, ...changed };
+  const isDone = JSON.stringify(job.parameters) === JSON.stringify(wanted);
+  must(isDone, "A change left other parameters");
 }
 
 /** Its stream may still get the answer to a command. */

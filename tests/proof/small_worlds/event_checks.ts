@@ -74,6 +74,13 @@ const OWN_CHECKS: { readonly [type: string]: OwnCheck } = {
     must(old.pauseCount > 0 && !old.isForceCancelled, "A job paused without a reason");
   },
   JobReady: (_txn, _slot, old) => must(old.status === "running", "Ready without running"),
+  JobParametersChanged(_txn, _slot, _old, _now, data: JobEventData["JobParametersChanged"]) {
+    must(Object.keys(data.after).length > 0, "A change changed nothing");
+  },
+  JobSyncChanged(_txn, _slot, old, now) {
+    must(old.status === "ready" || old.status === "standby", `In step in ${old.status}`);
+    must(old.isActivelySynced !== now.isActivelySynced, "Being in step was told twice");
+  },
   RunReturned(_txn, _slot, old) {
     must(old.isStarted && !old.hasRunReturned, "A run ended that was not under way");
     must(old.status === "running" || old.status === "ready", `A run ended in ${old.status}`);

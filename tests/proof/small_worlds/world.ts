@@ -16,6 +16,8 @@ export type Ability =
   | "soft"
   /** Its limit is changed between 0 and 5 bytes per second. */
   | "speed"
+  /** One of its parameters is changed; once ready, it is or is not in step with every write. */
+  | "change"
   /** It raises EIO and ENOSPC under each error policy. */
   | "errors"
   /** Its run can end with EIO. */
@@ -34,6 +36,7 @@ export const ALL_ABILITIES: readonly Ability[] = [
   "ready",
   "soft",
   "speed",
+  "change",
   "errors",
   "fails",
   "failsOddly",
