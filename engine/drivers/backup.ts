@@ -1,5 +1,5 @@
 import { BackupJob } from "./backup/job.ts";
-import { openImages } from "./backup/opening.ts";
+import { openImages, precheckBackup } from "./backup/opening.ts";
 import { type BackupParameters, backupParameters } from "./backup/parameters.ts";
 import { defineDriver, type Driver } from "./driver.ts";
 import type { OpenImageFile } from "./images/files.ts";
@@ -16,6 +16,7 @@ export function backupDriver(openFile?: OpenImageFile): Driver<BackupParameters>
     type: "backup",
     summary: "copies a disk image to another, as it was when the job started",
     isResumable: true,
+    precheck: precheckBackup,
     parameters: backupParameters,
     async open(parameters, context) {
       return new BackupJob(parameters, await openImages(parameters, context, openFile));

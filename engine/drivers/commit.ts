@@ -1,7 +1,7 @@
 import { mirrorOf } from "./commit/active.ts";
 import { openCommitFiles, type OpenedCommit } from "./commit/files.ts";
 import { CommitJob } from "./commit/job.ts";
-import { openCommitNodes } from "./commit/node_images.ts";
+import { openCommitNodes, precheckCommit } from "./commit/node_images.ts";
 import { type CommitParameters, commitParameters } from "./commit/parameters.ts";
 import { defineDriver, type Driver, type OpenContext } from "./driver.ts";
 import { MirrorJob } from "./mirror/job.ts";
@@ -22,6 +22,7 @@ export function commitDriver(
     type: "commit",
     summary: "copies what layers of a chain hold into a layer below, and takes them out",
     isResumable: true,
+    precheck: precheckCommit,
     parameters: commitParameters,
     async open(parameters, context) {
       const opened = await open(parameters, context);

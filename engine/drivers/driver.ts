@@ -244,6 +244,17 @@ export interface Driver<P extends JsonObject = JsonObject> {
   /** True if a job can go on from its last checkpoint after its process died. @default false */
   readonly isResumable?: boolean;
   /**
+   * Refuses what is to be refused before anything else, where the order of refusals is QEMU's: it
+   * asks for nodes before, between and behind the parameters. Changes nothing. Called only when a
+   * request says which parameters must be names of nodes, and before those are looked for.
+   *
+   * @param input raw parameters
+   * @param nodes of a session that ends when this returns
+   * @param named parameters that must be names of nodes
+   * @throws {JoblogError} as `parameters` and `open`
+   */
+  precheck?(input: JsonObject, nodes: JobNodes, named: readonly string[]): void;
+  /**
    * Checks raw parameters and fills in defaults. Pure. What it returns is recorded in the log.
    *
    * @throws {JoblogError} code "invalidParameter" naming the parameter, what was expected and found

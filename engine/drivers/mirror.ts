@@ -2,7 +2,7 @@ import { defineDriver, type Driver, type OpenContext } from "./driver.ts";
 import { openMirrorFiles } from "./mirror/files.ts";
 import type { MirrorImages } from "./mirror/images.ts";
 import { MirrorJob } from "./mirror/job.ts";
-import { openMirrorNodes } from "./mirror/node_images.ts";
+import { openMirrorNodes, precheckMirror } from "./mirror/node_images.ts";
 import { changedMirror, type MirrorParameters, mirrorParameters } from "./mirror/parameters.ts";
 
 export type { MirrorImages, MirrorSource, MirrorTarget } from "./mirror/images.ts";
@@ -20,6 +20,7 @@ export function mirrorDriver(
     type: "mirror",
     summary: "copies a disk image to another and keeps both equal until it is told to end",
     isResumable: true,
+    precheck: precheckMirror,
     parameters: mirrorParameters,
     change: changedMirror,
     async open(parameters, context) {

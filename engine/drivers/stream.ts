@@ -3,7 +3,7 @@ import { openStreamFiles } from "./stream/files.ts";
 import type { StreamImages } from "./stream/images.ts";
 import { StreamJob } from "./stream/job.ts";
 import { openStreamNodes } from "./stream/node_images.ts";
-import { type StreamParameters, streamParameters } from "./stream/parameters.ts";
+import { checkOneBase, type StreamParameters, streamParameters } from "./stream/parameters.ts";
 
 export type { StreamImages } from "./stream/images.ts";
 export type { StreamParameters } from "./stream/parameters.ts";
@@ -20,6 +20,7 @@ export function streamDriver(
     type: "stream",
     summary: "copies what lies below a disk image into it, and shortens its backing chain",
     isResumable: true,
+    precheck: checkOneBase,
     parameters: streamParameters,
     async open(parameters, context) {
       return new StreamJob(parameters, await open(parameters, context));

@@ -14,6 +14,8 @@ import {
   type BitmapAction,
   type BitmapChanges,
   deviceNotFound,
+  graphError,
+  type GraphRefusal,
   noSuchDevice,
 } from "../graph/mod.ts";
 import type { Engine } from "./engine.ts";
@@ -160,8 +162,9 @@ export class Creation {
       autoDismiss: request.autoDismiss !== false,
     };
     try {
-      const refusal = request.refusal ?? await this.#missingNode(request);
-      if (refusal !== undefined) return { ...plan, ...NOT_OPENED, refusal };
+      if (request.refusal !== undefined) {
+        return { ...plan, ...NOT_OPENED, refusal: request.refusal };
+      }
       const job = await this.#open(request, plan.runId);
       opened.push(job);
       const { parameters, callbacks, isResumable } = job;
@@ -175,26 +178,34 @@ export class Creation {
   }
 
   /** A job that was told to have ended may still let go of a node. */
-  async #open({ type, parameters = {} }: JobRequest, runId: string): Promise<OpenedJob> {
+  async #open(request: JobRequest, runId: string): Promise<OpenedJob> {
     const { drivers } = this.#engine;
     try {
-      return await drivers.open(type, parameters, runId);
+      return await this.#tryOpen(request, runId);
     } catch (error) {
       const isHeld = error instanceof JoblogError && HELD_CODES.has(error.code);
       if (!isHeld || !await drivers.closed()) throw error;
-      return await drivers.open(type, parameters, runId);
+      return await this.#tryOpen(request, runId);
     }
   }
 
+  async #tryOpen(request: JobRequest, runId: string): Promise<OpenedJob> {
+    const { drivers } = this.#engine;
+    const { type, nodes = [], parameters = {} } = request;
+    if (nodes.length > 0) {
+      await this.#engine.nodes.rebuild();
+      await drivers.precheck(request, runId);
+      const missing = this.#missingNode(request);
+      if (missing !== undefined) throw graphError(missing);
+    }
+    return await drivers.open(type, parameters, runId);
+  }
+
   /** The first parameter that must name an open node and does not. */
-  async #missingNode(
-    { type, nodes = [], parameters = {} }: JobRequest,
-  ): Promise<Refusal | undefined> {
-    if (nodes.length === 0) return undefined;
-    const host = this.#engine.nodes;
-    await host.rebuild();
+  #missingNode({ type, nodes = [], parameters = {} }: JobRequest): GraphRefusal | undefined {
+    const { graph } = this.#engine.nodes;
     const names = nodes.map((parameter) => String(parameters[parameter]));
-    const missing = names.find((name) => host.graph.view.node(name) === undefined);
+    const missing = names.find((name) => graph.view.node(name) === undefined);
     if (missing === undefined) return undefined;
     return type === "commit" ? deviceNotFound(missing) : noSuchDevice(missing);
   }

@@ -11,6 +11,7 @@ import {
 import type { Driver, DriverJob, OpenContext, Use } from "../drivers/driver.ts";
 import type { Graph, NodeSession, SessionOwner } from "../graph/mod.ts";
 import type { LiveDriver } from "./entry.ts";
+import type { JobRequest } from "./requests.ts";
 
 /** What the opening of drivers needs. */
 export interface DriverPlace {
@@ -48,7 +49,7 @@ export class Drivers {
   readonly #closings = new Set<Promise<void>>();
   readonly #nodes: NodePlace;
   /** Sessions of the drivers that asked for one. */
-  readonly #sessions = new WeakMap<DriverJob, NodeSession>();
+  readonly #sessions = new WeakMap<DriverJob, () => NodeSession | undefined>();
 
   /**
    * @param place kinds of jobs and the base folder
@@ -74,6 +75,25 @@ export class Drivers {
     return { parameters, driver: opened, callbacks, isResumable: driver.isResumable === true };
   }
 
+  /**
+   * What a driver refuses before its parameters are checked.
+   *
+   * @throws {JoblogError} as the driver's `precheck`
+   */
+  async precheck(
+    { type, parameters = {}, nodes = [] }: JobRequest,
+    runId: string,
+  ): Promise<void> {
+    const driver = this.#place.drivers.get(type);
+    if (driver.precheck === undefined) return;
+    const session = this.#nodes.session({ runId, type });
+    try {
+      driver.precheck(parameters, session, nodes);
+    } finally {
+      await session.release();
+    }
+  }
+
   /** Opens the driver of a job that an earlier process left. */
   async reopen(job: JobState): Promise<DriverJob> {
     const driver = this.#place.drivers.get(job.type);
@@ -92,7 +112,8 @@ export class Drivers {
     try {
       const context = this.#context(isRecovery, lend, () => session?.used);
       const opened = await driver.open(parameters, context);
-      if (session !== undefined) this.#sessions.set(opened, session);
+      // A driver may ask for its session as late as in its run.
+      this.#sessions.set(opened, () => session);
       return opened;
     } catch (error) {
       await (session as NodeSession | undefined)?.release();
@@ -110,7 +131,7 @@ export class Drivers {
   async close(live: { driver: DriverJob | undefined }): Promise<void> {
     const { driver } = live;
     live.driver = undefined;
-    const session = driver && this.#sessions.get(driver);
+    const session = driver && this.#sessions.get(driver)?.();
     if (driver === undefined || driver.close === undefined && session === undefined) return;
     const closing = closeBoth(driver, session);
     this.#closings.add(closing);

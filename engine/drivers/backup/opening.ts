@@ -1,14 +1,15 @@
 /** The two images of a backup: which pairs are refused. */
 
 import { JoblogError } from "../../../events/log/errors.ts";
-import type { OpenContext } from "../driver.ts";
+import type { JsonObject, OpenContext } from "../driver.ts";
 import { FileClaims, type ImagePlace, type OpenImageFile } from "../images/files.ts";
 import { backingOfNew, checkBacking, checkSizes } from "../images/pair.ts";
 import { openSourceImage, type SourceImage } from "../images/source.ts";
 import { type CopyTarget, TargetImage } from "../images/target.ts";
 import type { WriterGate } from "./guests.ts";
 import { isNode, nodeSource, nodeTarget } from "./node_images.ts";
-import { type BackupParameters, checkChunk } from "./parameters.ts";
+import { type BackupParameters, checkChunk, refuseMissing, syncOf } from "./parameters.ts";
+import type { JobNodes } from "../nodes.ts";
 
 /** What a backup works on. */
 export interface BackupImages {
@@ -38,6 +39,33 @@ async function openSource(
   return { source: await openSourceImage(name, { ...place, format }) };
 }
 
+function checkApart(source: string, target: string): void {
+  if (source !== target) return;
+  throw new JoblogError("invalidParameter", "Source and target cannot be the same", {
+    subject: "target",
+    actual: target,
+    hint: "Name another node as the target.",
+  });
+}
+
+/** Asks who uses the nodes between two groups of parameters, as QEMU's commands do. */
+export function precheckBackup(
+  input: JsonObject,
+  nodes: JobNodes,
+  named: readonly string[],
+): void {
+  const { source, target } = input;
+  if (typeof source !== "string" || !isNode(nodes, source)) return;
+  const isByName = named.includes("target");
+  if (!isByName) return nodes.check(source, "backup-source");
+  if (typeof target !== "string" || !isNode(nodes, target)) return;
+  syncOf(input);
+  checkApart(source, target);
+  refuseMissing(input);
+  nodes.check(source, "backup-source");
+  nodes.check(target, "backup-target");
+}
+
 async function openTarget(
   parameters: BackupParameters,
   context: OpenContext,
@@ -49,13 +77,7 @@ async function openTarget(
   if (nodes === undefined || !isNode(nodes, name)) {
     return await TargetImage.open(name, { ...place, isRecovery, format, mode, source });
   }
-  if (name === parameters.source) {
-    throw new JoblogError("invalidParameter", "Source and target cannot be the same", {
-      subject: "target",
-      actual: name,
-      hint: "Name another node as the target.",
-    });
-  }
+  checkApart(parameters.source, name);
   return nodeTarget(nodes, name);
 }
 

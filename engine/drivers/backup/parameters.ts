@@ -120,7 +120,7 @@ function flatten(input: JsonObject): JsonObject {
 }
 
 /** Checks what is said of bitmaps. None can be found yet, so nothing but a plain sync is left. */
-function syncOf(input: JsonObject): BackupSync {
+export function syncOf(input: JsonObject): BackupSync {
   const sync = choiceParameter(input, "sync", SYNCS) ?? "full";
   const bitmap = textParameter(input, "bitmap");
   const mode = choiceParameter(input, "bitmap-mode", BITMAP_MODES);
@@ -142,7 +142,8 @@ function syncOf(input: JsonObject): BackupSync {
   return sync as BackupSync;
 }
 
-function refuseMissing(input: JsonObject): void {
+/** Refuses what cannot be done yet. */
+export function refuseMissing(input: JsonObject): void {
   if (booleanParameter(input, "compress", false)) {
     const text = "Compression is not supported for this drive ";
     refuseParameter("compress", text, true, "Compressed images can be read, but not written yet.");

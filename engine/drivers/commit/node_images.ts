@@ -33,7 +33,7 @@ import {
   referenceOf,
   whileWritable,
 } from "../chain/nodes.ts";
-import type { OpenContext } from "../driver.ts";
+import type { JsonObject, OpenContext } from "../driver.ts";
 import type { JobNodes, RecordChanges } from "../nodes.ts";
 import { ActiveNodes } from "./active_nodes.ts";
 import { BaseNode } from "./base_node.ts";
@@ -227,6 +227,18 @@ function rangeIn(
   });
 }
 
+function checkDevice(nodes: JobNodes, device: string): void {
+  if (!nodes.isRoot(device)) {
+    throw new JoblogError("notRootNode", "Need a root block node", { subject: device });
+  }
+  nodes.check(device, "commit-source");
+}
+
+/** Asks for the device before the parameters, as QEMU's command does. */
+export function precheckCommit({ device }: JsonObject, nodes: JobNodes): void {
+  if (typeof device === "string" && isNodeName(nodes, device)) checkDevice(nodes, device);
+}
+
 /**
  * Opens a commit below a node, if the device is one by name.
  *
@@ -241,10 +253,7 @@ export async function openCommitNodes(
   const { nodes, baseFolder, isRecovery } = context;
   const { device } = parameters;
   if (nodes === undefined || !isNodeName(nodes, device)) return undefined;
-  if (!nodes.isRoot(device)) {
-    throw new JoblogError("notRootNode", "Need a root block node", { subject: device });
-  }
-  nodes.check(device, "commit-source");
+  checkDevice(nodes, device);
   const chain = nodes.chain(device);
   if (isRecovery && !isKnown(nodes, parameters, chain, baseFolder)) {
     return openPassed(nodes, parameters, chain, baseFolder);

@@ -18,10 +18,10 @@ import { JoblogError } from "../../../events/log/errors.ts";
 import { type DrainedEdge, Edge } from "../../block/edge.ts";
 import type { BlockNode } from "../../block/node.ts";
 import { formatNodeOf, isNode } from "../backup/node_images.ts";
-import type { ClosingContext, OpenContext } from "../driver.ts";
+import type { ClosingContext, JsonObject, OpenContext } from "../driver.ts";
 import type { JobNodes, RecordChanges } from "../nodes.ts";
 import { isOneHole, type MirrorImages, type MirrorSource, type MirrorTarget } from "./images.ts";
-import type { MirrorParameters } from "./parameters.ts";
+import { granularityOf, type MirrorParameters } from "./parameters.ts";
 
 /** Drivers of nodes that show the bytes of one child as they are. */
 const FILTERS: ReadonlySet<string> = new Set([
@@ -50,6 +50,40 @@ function checkReplaces(nodes: JobNodes, replaces: string, source: string): void 
     "of visible data";
   const pair = `Cannot replace '${replaces}' by a node mirrored from '${source}'`;
   refuse("replaces", `${pair}, ${why}`, hint);
+}
+
+function checkUses(
+  nodes: JobNodes,
+  names: { readonly source: string; readonly target: string; readonly replaces: Parameter },
+): void {
+  const { source, target, replaces } = names;
+  nodes.check(source, "mirror-source");
+  nodes.check(target, "mirror-target");
+  if (typeof replaces !== "string") return;
+  checkReplaces(nodes, replaces, source);
+  nodes.check(replaces, "replace");
+}
+
+type Parameter = JsonObject[string] | undefined;
+
+function checkRoot(nodes: JobNodes, source: string): void {
+  if (nodes.isRoot(source)) return;
+  refuse("source", "Need a root block node", "Name the node that no other node leads to.");
+}
+
+/** Asks for the nodes before the parameters, as QEMU's commands do. */
+export function precheckMirror(
+  input: JsonObject,
+  nodes: JobNodes,
+  named: readonly string[],
+): void {
+  const { source, target, replaces } = input;
+  if (typeof source !== "string" || !isNode(nodes, source)) return;
+  checkRoot(nodes, source);
+  if (!named.includes("target")) return nodes.check(source, "mirror-source");
+  if (typeof target !== "string" || !isNode(nodes, target)) return;
+  granularityOf(input);
+  checkUses(nodes, { source, target, replaces });
 }
 
 /** Nodes as the images of a mirror. */
@@ -87,13 +121,8 @@ class MirrorNodes implements MirrorImages {
 
   /** Claims both nodes and puts the filter in. */
   static async open(nodes: JobNodes, parameters: MirrorParameters, source: string, target: string) {
-    nodes.check(source, "mirror-source");
-    nodes.check(target, "mirror-target");
     const { replaces, "filter-node-name": name } = parameters;
-    if (replaces !== undefined) {
-      checkReplaces(nodes, replaces, source);
-      nodes.check(replaces, "replace");
-    }
+    checkUses(nodes, { source, target, replaces });
     nodes.hold(source);
     nodes.hold(target);
     const attached = nodes.attach(target, true);
@@ -154,8 +183,8 @@ async function resolveSource(nodes: JobNodes, parameters: MirrorParameters): Pro
   const { source, "source-format": format } = parameters;
   const options = { readOnly: true, ...(format === undefined ? {} : { format }) };
   const name = await nodes.resolve(source, options);
-  if (nodes.isRoot(name)) return name;
-  return refuse("source", "Need a root block node", "Name the node that no other node leads to.");
+  checkRoot(nodes, name);
+  return name;
 }
 
 /** The node that is written; a file that is no node yet must be there. */

@@ -115,7 +115,8 @@ const KNOWN: { readonly [name in keyof Required<MirrorParameters>]: true } = {
   "target-is-zero": true,
 };
 
-function granularityOf(input: JsonObject): number {
+/** @throws {JoblogError} code "invalidParameter" */
+export function granularityOf(input: JsonObject): number {
   const value = integerParameter(input, "granularity", 0);
   if (value === 0) return value;
   const hint = "Leave it out to take the size of the target's clusters.";

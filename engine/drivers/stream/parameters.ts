@@ -55,6 +55,13 @@ function checkApart(input: JsonObject, one: string, other: string): void {
   refuseParameter(other, text, undefined, ONE_BASE_HINT);
 }
 
+/** @throws {JoblogError} code "invalidParameter" when the base is named twice */
+export function checkOneBase(input: JsonObject): void {
+  checkApart(input, "base", "base-node");
+  checkApart(input, "base", "bottom");
+  checkApart(input, "bottom", "base-node");
+}
+
 /**
  * Checks a stream's parameters and fills in defaults.
  *
@@ -65,9 +72,7 @@ function checkApart(input: JsonObject, one: string, other: string): void {
  */
 export function streamParameters(input: JsonObject): StreamParameters {
   const device = pathParameter(input, "device");
-  checkApart(input, "base", "base-node");
-  checkApart(input, "base", "bottom");
-  checkApart(input, "bottom", "base-node");
+  checkOneBase(input);
   const checked: StreamParameters = {
     device,
     "backing-mask-protocol": booleanParameter(input, "backing-mask-protocol", false),

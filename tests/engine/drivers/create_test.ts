@@ -55,6 +55,17 @@ describe("create", () => {
     await image.close();
   });
 
+  it("lets go of its nodes when it is over, those that it opened itself included", async () => {
+    folder.write("n.qcow2", new Uint8Array(0));
+    await joblog.nodes.add({ driver: "file", "node-name": "f", filename: "n.qcow2" });
+    assertEquals(await make({ driver: "qcow2", file: "f", size: MIB }), MADE);
+    await joblog.nodes.remove("f");
+    folder.write("o.qcow2", new Uint8Array(0));
+    const file = { driver: "file", filename: "o.qcow2" };
+    assertEquals(await make({ driver: "qcow2", file, size: MIB }), MADE);
+    assertEquals(joblog.nodes.list(), []);
+  });
+
   it("fails, and is not refused, for what does not go together", async () => {
     folder.write("n.qcow2", new Uint8Array(0));
     await joblog.nodes.add({ driver: "file", "node-name": "f", filename: "n.qcow2" });

@@ -1,0 +1,72 @@
+import { assertEquals } from "@std/assert";
+import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
+import { BlockStage } from "./block_stage.ts";
+
+let stage: BlockStage;
+
+beforeEach(async () => {
+  stage = await BlockStage.open();
+});
+afterEach(() => stage.close());
+
+/** Which text wins, where several things are wrong. Source: QEMU 7.2, by comparison. */
+async function refusals(
+  command: string,
+  rows: readonly (readonly [args: object, text: string])[],
+): Promise<void> {
+  for (const [args, text] of rows) {
+    const { error } = await stage.run(command, args);
+    assertEquals([args, error?.desc], [args, text]);
+  }
+}
+
+const HELD = "is busy: block device is in use by block job: mirror";
+
+describe("refusals of commands with several faults", () => {
+  it("blockdev-backup: bitmaps, the pair, who uses it, then numbers", async () => {
+    await stage.pair();
+    const at = { device: "s", target: "t", sync: "full" };
+    await stage.must("blockdev-mirror", { ...at, "job-id": "m", sync: "none" });
+    const perf = { "x-perf": { "max-chunk": -1 } };
+    const by = { ...at, ...perf, sync: "bitmap" };
+    await refusals("blockdev-backup", [
+      [{ ...by, target: "nope" }, "Cannot find device='nope' nor node-name='nope'"],
+      [by, "must provide a valid bitmap name for 'bitmap' sync mode"],
+      [{ ...at, ...perf, target: "s" }, "Source and target cannot be the same"],
+      [{ ...at, ...perf }, `Node 's' ${HELD}`],
+    ]);
+  });
+
+  it("blockdev-mirror: root, nodes, granularity, who uses them, then the rest", async () => {
+    await stage.pair();
+    const at = { device: "s", target: "t", sync: "incremental" };
+    await refusals("blockdev-mirror", [
+      [{ ...at, granularity: 1_000 }, "Parameter 'granularity' expects a power of 2"],
+      [at, "Sync mode 'incremental' not supported"],
+    ]);
+    await stage.must("blockdev-mirror", { ...at, "job-id": "m", sync: "none" });
+    await refusals("blockdev-mirror", [
+      [{ ...at, granularity: 1_000 }, "Need a root block node"],
+      [{ ...at, target: "nope" }, "Need a root block node"],
+      [{ ...at, device: "nope" }, "Cannot find device='nope' nor node-name='nope'"],
+    ]);
+  });
+
+  it("block-commit: root before what is named twice", async () => {
+    await stage.chain();
+    const twice = { "top-node": "top", top: "top.qcow2" };
+    await refusals("block-commit", [
+      [{ device: "top", ...twice }, "'top-node' and 'top' are mutually exclusive"],
+      [{ device: "mid", ...twice }, "Need a root block node"],
+      [{ device: "nope", ...twice }, "Device 'nope' not found"],
+    ]);
+  });
+
+  it("block-stream: what is named twice before the device", async () => {
+    const text = "'base' and 'base-node' cannot be specified at the same time";
+    await refusals("block-stream", [
+      [{ device: "nope", base: "a", "base-node": "b" }, text],
+      [{ device: "nope" }, "Cannot find device='nope' nor node-name='nope'"],
+    ]);
+  });
+});
