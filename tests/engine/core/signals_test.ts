@@ -107,6 +107,17 @@ describe("decideSignal, what is recorded", () => {
     assertEquals(first(preparing(), { ...prepared, error: EIO }), failed);
   });
 
+  it("takes the return of that callback alone that is due", () => {
+    const machine = running({ callbacks: ["commit", "clean"] });
+    machine.finish("j");
+    const returned = (callback: "commit" | "clean"): Signal => ({
+      kind: "callbackReturned",
+      callback,
+    });
+    assertEquals(addedBy(machine, returned("clean")), []);
+    assertEquals(addedBy(machine, returned("commit")), [["CommitReturned", {}]]);
+  });
+
   it("throws for a job that is no member: its sender has a bug", () => {
     const machine = running();
     const txn = machine.txn("j");

@@ -52,6 +52,20 @@ describe("evolveJob, details", () => {
     assertEquals("isActivelySynced" in evolveJob(running, recovered), false);
   });
 
+  it("asks nothing of a job that was just created", () => {
+    const data = {
+      ...{ runId: "r", id: "j", jobType: "backup", txnId: "r", parameters: {}, speed: 0 },
+      ...{ autoFinalize: true, autoDismiss: true, callbacks: [], isResumable: true, behaviour: 1 },
+    };
+    const job = evolveJob(INITIAL_JOB, event("JobCreated", data));
+    const { isStarted, isUserPaused, isCancelRequested } = job;
+    const { isForceCancelled, isCompleteRequested, hasRunReturned } = job;
+    const asked = { isStarted, isUserPaused, isCancelRequested, isForceCancelled };
+    for (const [name, is] of Object.entries({ ...asked, isCompleteRequested, hasRunReturned })) {
+      assertEquals(is, false, name);
+    }
+  });
+
   it("names a job in a forbidden transition by its id, an internal one by its run", () => {
     const ready = event("JobPending", {});
     const named = assertThrows(() => evolveJob(running, ready), Error);
