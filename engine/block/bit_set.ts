@@ -89,6 +89,31 @@ export class BitSet {
     }
   }
 
+  /**
+   * Shows it as bytes of 8 numbers each, the lowest number in the lowest bit.
+   *
+   * @param first number that the first bit stands for: a multiple of 32
+   * @param bytes filled whole; a multiple of 4. What lies behind the last number is 0
+   */
+  copyTo(first: number, bytes: Uint8Array): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at < bytes.byteLength; at += 4) {
+      view.setUint32(at, this.#words[first / 32 + at / 4] ?? 0, true);
+    }
+  }
+
+  /** Puts in all that such bytes hold; those behind the last number are passed over. */
+  addFrom(first: number, bytes: Uint8Array): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at < bytes.byteLength; at += 4) {
+      const added = view.getUint32(at, true);
+      const word = first / 32 + at / 4;
+      if (added === 0 || word >= this.#words.length) continue;
+      const before = this.#words[word] ?? 0;
+      this.#put(word, before, (before | added & maskOf(word, 0, this.#length)) >>> 0);
+    }
+  }
+
   /** The first number that it holds, from `from` on; `length` if there is none. */
   nextIn(from: number): number {
     if (from >= this.#length) return this.#length;

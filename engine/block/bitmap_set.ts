@@ -118,13 +118,10 @@ export class BitmapSet {
     for (const bitmap of this.#bitmaps) bitmap.note(offset, length);
   }
 
-  /** Follows a change of the node's size; what was added counts as written. */
+  /** Follows a change of the node's size. What was added is clean, as QEMU has it. */
   resize(size: number): void {
-    const before = this.#size;
+    if (size === this.#size) return;
     this.#size = size;
-    for (const bitmap of this.#bitmaps) {
-      bitmap.resize(size);
-      if (size > before) bitmap.note(before, size - before);
-    }
+    for (const bitmap of this.#bitmaps) bitmap.resize(size);
   }
 }

@@ -33,6 +33,10 @@ export interface DirtyBitmapOptions {
   readonly granularity?: number;
   /** True if it does not record writes. @default false */
   readonly isDisabled?: boolean;
+  /** True if the image of its node keeps it. @default false */
+  readonly isPersistent?: boolean;
+  /** True if what it held is lost: it has no bits then, and no size. @default false */
+  readonly isInconsistent?: boolean;
 }
 
 /** Which states keep a caller off a bitmap. */
@@ -73,7 +77,7 @@ export function checkBitmap(bitmap: DirtyBitmap, checks: BitmapChecks = {}): voi
   }
 }
 
-/** One dirty bitmap. Its marks are in memory. */
+/** One dirty bitmap. Its marks are in memory; an image may keep them from its closing on. */
 export class DirtyBitmap {
   /** How users name it; undefined while it belongs to a job. */
   name: string | undefined;
@@ -82,7 +86,9 @@ export class DirtyBitmap {
   /** True if its bits may not be changed by hand: it lies in an image that is read-only. */
   isReadOnly = false;
   /** True if what it holds is not to be trusted. */
-  isInconsistent = false;
+  isInconsistent: boolean;
+  /** True if the image of its node keeps it. */
+  isPersistent: boolean;
   readonly #map: DirtyMap;
   #successor: DirtyBitmap | undefined;
   #isHeld = false;
@@ -97,8 +103,10 @@ export class DirtyBitmap {
     const granularity = options.granularity ?? GRANULARITY_DEFAULT;
     checkGranularity(granularity);
     this.name = options.name;
-    this.isRecording = options.isDisabled !== true;
-    this.#map = new DirtyMap(size, granularity);
+    this.isInconsistent = options.isInconsistent === true;
+    this.isPersistent = options.isPersistent === true;
+    this.isRecording = options.isDisabled !== true && !this.isInconsistent;
+    this.#map = new DirtyMap(this.isInconsistent ? 0 : size, granularity);
   }
 
   /** Length of the node in bytes. */
@@ -166,8 +174,19 @@ export class DirtyBitmap {
     return this.#map.areas();
   }
 
+  /** Shows its bits as bytes, from that of granule `first` on: as `BitSet.copyTo`. */
+  copyBits(first: number, bytes: Uint8Array): void {
+    this.#map.clusters.copyTo(first, bytes);
+  }
+
+  /** Sets all bits that are set in such bytes: as `BitSet.addFrom`. */
+  addBits(first: number, bytes: Uint8Array): void {
+    this.#map.clusters.addFrom(first, bytes);
+  }
+
   /** Follows a change of the node's size; what is new is clean. */
   resize(size: number): void {
+    if (this.isInconsistent) return;
     this.#map.resize(size);
     this.#successor?.resize(size);
   }
@@ -222,8 +241,8 @@ export class DirtyBitmap {
   /** Hands its name to the successor, which is returned; its own bits are given up. */
   abdicate(): DirtyBitmap {
     const successor = this.#takeSuccessor();
-    successor.name = this.name;
-    this.name = undefined;
+    [successor.name, successor.isPersistent] = [this.name, this.isPersistent];
+    [this.name, this.isPersistent] = [undefined, false];
     this.isRecording = false;
     return successor;
   }

@@ -45,6 +45,11 @@ export class DirtyMap {
     return this.#cluster;
   }
 
+  /** The clusters as a set of their numbers. */
+  get clusters(): BitSet {
+    return this.#clusters;
+  }
+
   /** Bytes that are marked, in whole clusters. */
   get markedBytes(): number {
     return this.#clusters.count * this.#cluster;

@@ -156,6 +156,21 @@ async function clearMarks({ image, committer }: Qcow2Writer): Promise<void> {
 }
 
 /**
+ * Counts again what a writer that was not closed may have left uncounted.
+ *
+ * @throws {BlockError} EIO when more than counts is wrong
+ */
+export async function mendImage(image: Qcow2Image): Promise<void> {
+  const { corruptions, problems } = await repairImage(image, "all");
+  if (corruptions === 0) return;
+  const action = `Cannot open "${image.name}" for writing`;
+  throw new BlockError("EIO", `${action}: it was not closed, and ${problems[0]}`, {
+    operation: "open",
+    subject: image.name,
+  });
+}
+
+/**
  * Checks the image in a file that nobody has open for writing. Its backing chain is not looked at.
  *
  * @param repair which counts are set right first; nothing is changed without it

@@ -89,10 +89,12 @@ export class Committer {
     await this.#image.flushFile();
   }
 
-  /** Takes back what the header says of the image and a change makes untrue. */
-  async clearPromises(): Promise<void> {
-    await this.writeHeader(FIELD.autoclear, new Uint8Array(8));
-    this.#image.header = { ...this.#image.header, autoclear: 0n };
+  /** Takes back what the header says of the image and a change makes untrue, but for `left`. */
+  async clearPromises(left = 0n): Promise<void> {
+    const bytes = new Uint8Array(8);
+    viewOf(bytes).setBigUint64(0, left);
+    await this.writeHeader(FIELD.autoclear, bytes);
+    this.#image.header = { ...this.#image.header, autoclear: left };
   }
 
   #take(): Snapshot {

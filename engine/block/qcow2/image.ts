@@ -54,6 +54,8 @@ export class Qcow2Image {
   readonly l2: TableCache;
   /** Bytes that a guest sees. */
   size: number;
+  /** Where the directory of bitmaps is, once it was looked for. */
+  bitmapDirectory: { readonly offset: number; readonly bytes: number } | undefined;
 
   private constructor(file: BlockNode, header: Qcow2Header, l1: Uint8Array, backing?: BlockNode) {
     this.file = file;

@@ -38,12 +38,14 @@ export class MetadataMap {
    */
   checkFree(first: number, count: number): void {
     const { clusterSize } = this.#image.geometry;
+    const { bitmapDirectory } = this.#image;
     const { l1Offset, snapshotOffset, snapshotCount } = this.#image.header;
     const places: readonly (readonly [number, number])[] = [
       [0, 1],
       [l1Offset, this.#image.l1.byteLength],
       this.#refcounts.tablePlace,
       [snapshotOffset, snapshotCount],
+      [bitmapDirectory?.offset ?? 0, bitmapDirectory?.bytes ?? 0],
     ];
     let isHit = places.some(([offset, bytes]) =>
       bytes > 0 && offset < (first + count) * clusterSize && offset + bytes > first * clusterSize

@@ -7,6 +7,7 @@
  * Made by `openQcow2`; the others know the node interface alone.
  */
 
+import type { BitmapSet } from "../bitmap_set.ts";
 import { BlockError, type BlockOperation } from "../errors.ts";
 import {
   type BlockNode,
@@ -16,11 +17,12 @@ import {
   type LentRange,
   type Loan,
 } from "../node.ts";
-import { repairImage } from "./check.ts";
+import { mendImage } from "./check.ts";
 import { writeCompressed } from "./compressed_writer.ts";
 import { INCOMPATIBLE } from "./layout.ts";
 import { checkMayWrite, type Qcow2Header } from "./header.ts";
 import { Qcow2Image } from "./image.ts";
+import { NodeBitmaps } from "./node_bitmaps.ts";
 import { RangeLock } from "./range_lock.ts";
 import { chainExtent, type LayerExtent, layerExtent, lendRun, readImage } from "./reader.ts";
 import { type BackingReference, writeBacking } from "./rebase.ts";
@@ -34,38 +36,32 @@ export interface Qcow2Parts {
   readonly isReadOnly: boolean;
   /** What shows through where nothing is allocated. */
   readonly backing?: BlockNode | undefined;
-}
-
-/** Counts again what a writer that was not closed may have left uncounted. */
-async function mend(image: Qcow2Image): Promise<void> {
-  const { corruptions, problems } = await repairImage(image, "all");
-  if (corruptions === 0) return;
-  const action = `Cannot open "${image.name}" for writing`;
-  throw new BlockError("EIO", `${action}: it was not closed, and ${problems[0]}`, {
-    operation: "open",
-    subject: image.name,
-  });
+  /** Its bitmaps, if it was open until a moment ago. @default none */
+  readonly bitmaps?: BitmapSet | undefined;
 }
 
 /** A qcow2 image with its backing chain. */
 export class Qcow2Node implements BlockNode {
   readonly #image: Qcow2Image;
   readonly #writer: Qcow2Writer | undefined;
+  /** The bitmaps that the image keeps. */
+  readonly kept: NodeBitmaps;
   readonly #lock = new RangeLock();
   #isClosed = false;
 
-  private constructor(image: Qcow2Image, writer: Qcow2Writer | undefined) {
+  private constructor(image: Qcow2Image, writer: Qcow2Writer | undefined, bitmaps?: BitmapSet) {
     this.#image = image;
     this.#writer = writer;
+    this.kept = new NodeBitmaps(image, writer, this.#lock, bitmaps);
   }
 
   /** Makes a node of an opened file. The file stays the caller's if this fails. */
   static async over(file: BlockNode, header: Qcow2Header, parts: Qcow2Parts): Promise<Qcow2Node> {
     const image = await Qcow2Image.load(file, header, parts.backing);
-    if (parts.isReadOnly) return new Qcow2Node(image, undefined);
+    if (parts.isReadOnly) return new Qcow2Node(image, undefined, parts.bitmaps);
     checkMayWrite(file.name, header);
-    if ((header.incompatible & INCOMPATIBLE.dirty) !== 0n) await mend(image);
-    return new Qcow2Node(image, await Qcow2Writer.open(image));
+    if ((header.incompatible & INCOMPATIBLE.dirty) !== 0n) await mendImage(image);
+    return new Qcow2Node(image, await Qcow2Writer.open(image), parts.bitmaps);
   }
 
   /** The path as it was given. */
@@ -96,6 +92,11 @@ export class Qcow2Node implements BlockNode {
   /** The next image of the chain. */
   get backing(): BlockNode | undefined {
     return this.#image.backing;
+  }
+
+  /** Its bitmaps; those that the image keeps are among them once `kept` has loaded them. */
+  get bitmaps(): BitmapSet {
+    return this.kept.bitmaps;
   }
 
   /** {@inheritDoc BlockNode.read} */
@@ -140,7 +141,7 @@ export class Qcow2Node implements BlockNode {
   async truncate(size: number): Promise<void> {
     this.#checkOpen("resize");
     const writer = this.#writable("resize");
-    await this.#lock.runAlone(() => resizeImage(writer, size));
+    await this.kept.resize(size, () => resizeImage(writer, size));
   }
 
   /**
@@ -245,11 +246,14 @@ export class Qcow2Node implements BlockNode {
 
   async #finish(): Promise<void> {
     const writer = this.#writer;
-    if (writer === undefined) return;
+    const stored = this.kept.store();
+    const failure = await stored.then(() => undefined, (error: unknown) => ({ error }));
+    if (writer === undefined) return await stored;
     writer.packed.packers.end();
     if (writer.committer.hasChanges) await writer.committer.commitAll();
     const { file } = this.#image;
     if (file.size > writer.allocator.fileEnd) await file.truncate(writer.allocator.fileEnd);
+    if (failure !== undefined) throw failure.error;
   }
 
   #writable(operation: "write" | "resize"): Qcow2Writer {
@@ -265,7 +269,11 @@ export class Qcow2Node implements BlockNode {
     this.#checkOpen("write");
     const writer = this.#writable("write");
     checkRange(this, "write", ...range);
-    await this.#during("write", range, () => work(writer));
+    try {
+      await this.#during("write", range, () => work(writer));
+    } finally {
+      this.bitmaps.note(...range);
+    }
   }
 
   #checkOpen(operation: BlockOperation): void {

@@ -11,6 +11,7 @@
  */
 
 import { Allocator } from "./allocator.ts";
+import { Beginning } from "./beginning.ts";
 import { Committer } from "./commit.ts";
 import { type ClusterEntry, writeEntry } from "./entries.ts";
 import { corrupt } from "./failures.ts";
@@ -51,8 +52,9 @@ export class Qcow2Writer {
   readonly packed: PackedSpace;
   /** How changes get into the file. */
   readonly committer: Committer;
+  /** What comes before the first change. */
+  readonly beginning: Beginning = new Beginning();
   readonly #tableTurn = new RangeLock();
-  #beginning: Promise<void> | undefined;
   readonly #changedMax: number;
 
   private constructor(image: Qcow2Image, refcounts: Refcounts, allocator: Allocator) {
@@ -101,12 +103,7 @@ export class Qcow2Writer {
 
   /** Clears promises about the image that are about to become untrue. Before the first change. */
   async begin(): Promise<void> {
-    if (this.image.header.autoclear === 0n) return;
-    try {
-      await (this.#beginning ??= this.committer.clearPromises());
-    } finally {
-      this.#beginning = undefined;
-    }
+    await this.beginning.settled(this);
   }
 
   /** Hands the L2 table `index` to `use`, made or copied if need be. */

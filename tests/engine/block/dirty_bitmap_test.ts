@@ -131,13 +131,27 @@ describe("BitmapSet", () => {
     assert(set.isEmpty);
   });
 
-  it("follows the size; what is new counts as written", () => {
+  it("follows the size; what is new is clean", () => {
     const set = new BitmapSet(KIB);
     const bitmap = set.create({ granularity: 512 });
     set.resize(3 * KIB);
-    assertEquals(areasOf(bitmap), [[KIB, 2 * KIB]]);
+    assertEquals(areasOf(bitmap), []);
+    bitmap.note(KIB, 2 * KIB);
     set.resize(1_600);
     assertEquals([areasOf(bitmap), bitmap.dirtyBytes], [[[KIB, 576]], 1_024]);
     assertEquals(set.create().size, 1_600);
+  });
+
+  it("hands on that it is kept with its name; an inconsistent one has no bits and no size", () => {
+    const set = new BitmapSet(10 * KIB);
+    const bitmap = set.create({ name: "b0", isPersistent: true });
+    const next = set.freeze(bitmap);
+    assertEquals([next.isPersistent, set.abdicate(bitmap)], [false, next]);
+    assertEquals([bitmap.isPersistent, next.isPersistent, next.name], [false, true, "b0"]);
+    const lost = set.create({ name: "lost", isInconsistent: true });
+    assertEquals([lost.size, lost.isRecording, lost.isInconsistent], [0, false, true]);
+    set.note(0, 10);
+    set.resize(20 * KIB);
+    assertEquals([lost.size, lost.dirtyBytes], [0, 0]);
   });
 });
