@@ -1,10 +1,16 @@
 import { BackupJob } from "./backup/job.ts";
 import { openImages, precheckBackup } from "./backup/opening.ts";
 import { type BackupParameters, backupParameters } from "./backup/parameters.ts";
+import { withBitmap } from "./backup/sync_bitmap.ts";
 import { defineDriver, type Driver } from "./driver.ts";
 import type { OpenImageFile } from "./images/files.ts";
 
-export type { BackupParameters, BackupSync, CbwErrorPolicy } from "./backup/parameters.ts";
+export type {
+  BackupParameters,
+  BackupSync,
+  BitmapMode,
+  CbwErrorPolicy,
+} from "./backup/parameters.ts";
 
 /**
  * Makes a backup driver over other files than those of the system.
@@ -19,14 +25,15 @@ export function backupDriver(openFile?: OpenImageFile): Driver<BackupParameters>
     precheck: precheckBackup,
     parameters: backupParameters,
     async open(parameters, context) {
-      return new BackupJob(parameters, await openImages(parameters, context, openFile));
+      const images = await openImages(parameters, context, openFile);
+      return withBitmap(new BackupJob(parameters, images), images.bitmap);
     },
   });
 }
 
 /**
  * The backup job: any image to any image, raw or qcow2 with its backing chain; all of it, its top
- * layer, or what is overwritten in it.
+ * layer, what is overwritten in it, or what a dirty bitmap says.
  *
  * Work and progress are counted in clusters: 64 KiB, or the target's if they are larger. Ranges
  * that hold data are `copied`; ranges of zeros stay holes in a target that the job made (`hole`)

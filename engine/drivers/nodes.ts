@@ -11,8 +11,29 @@ import type { GraphEventData } from "../../events/job/graph_events.ts";
 import type { NodeState } from "../../events/job/graph_state.ts";
 import type { JsonObject } from "../../events/log/event.ts";
 import type { DirtyBitmap } from "../block/dirty_bitmap.ts";
+import type { DirtyArea } from "../block/dirty_map.ts";
 import type { Edge } from "../block/edge.ts";
 import type { BlockNode } from "../block/node.ts";
+
+/** A bitmap that a job has taken: to all others it is busy until it is released. */
+export interface JobBitmap {
+  /** Its bits; once it is frozen they are those of that moment. */
+  readonly bits: DirtyBitmap;
+  /** True once writes are noted apart. */
+  readonly isFrozen: boolean;
+  /** Notes writes apart from here on. Once; while nothing is in flight above the node. */
+  freeze(): void;
+  /**
+   * Lets go of it; what it becomes is durable first. One that was never frozen is as it was. Safe to
+   * call twice; the end of the session does it with `everything`.
+   *
+   * @param left areas that are set besides
+   */
+  release(
+    becomes: GraphEventData["BitmapReleased"]["becomes"],
+    left?: Iterable<DirtyArea>,
+  ): Promise<void>;
+}
 
 /** An event of the graph that was decided and is to be recorded. */
 export type NodeChange = {
@@ -68,6 +89,12 @@ export interface JobNodes {
   block(name: string): BlockNode;
   /** A bitmap of a node; undefined = none. */
   bitmap(node: string, bitmap: string): DirtyBitmap | undefined;
+  /**
+   * Keeps all others off a bitmap.
+   *
+   * @throws {JoblogError} code "unknownBitmap" or "bitmapUnusable"
+   */
+  takeBitmap(node: string, bitmap: string): JobBitmap;
   /** Node by name, or else the file at a path, opened for this job; its name. */
   resolve(
     reference: string,

@@ -49,7 +49,8 @@ export type { FilterRequest } from "./filter_request.ts";
 export { type BitmapInfo, type NodeInfo, nodeInfos } from "./node_info.ts";
 export { BitmapChanges } from "./bitmap_changes.ts";
 export type { BitmapAction, BitmapRequest, BitmapVerb } from "./bitmap_verbs.ts";
-export { NodeSession, type PathOptions, type SessionOwner } from "./node_session.ts";
+export { NodeSession } from "./node_session.ts";
+export type { PathOptions } from "./opening.ts";
 export {
   deviceNotFound,
   graphError,
@@ -61,4 +62,6 @@ export {
   noSuchReference,
   NOT_ROOT,
 } from "./refusals.ts";
+export type { SessionOwner } from "./session_owner.ts";
+export { type BitmapFate, TakenBitmap } from "./taken_bitmap.ts";
 export { TurnQueue } from "./turn_queue.ts";

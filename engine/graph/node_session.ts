@@ -24,27 +24,13 @@ import type { Graph } from "./graph.ts";
 import type { GraphView, Operation } from "./graph_view.ts";
 import { LiveNode, type LiveUse } from "./live_nodes.ts";
 import { isQcow2 } from "./node_files.ts";
-import { Opening } from "./opening.ts";
+import { Opening, type PathOptions } from "./opening.ts";
 import { checkWriter } from "./permission_uses.ts";
 import { absolutePath } from "./plan_nodes.ts";
 import { decideReadOnly, reopenNode } from "./reopening.ts";
 import { graphError, NODE_READ_ONLY } from "./refusals.ts";
-
-/** Whose session it is. */
-export interface SessionOwner {
-  /** Run id of the job. */
-  readonly runId: string;
-  /** Its type, as texts say it: `block device is in use by block job: backup`. */
-  readonly type: string;
-}
-
-/** How a file is opened that is no node yet. */
-export interface PathOptions {
-  /** @default false */
-  readonly readOnly?: boolean;
-  /** Name of the format driver; absent = qcow2 if it begins like one, else raw. */
-  readonly format?: string;
-}
+import type { SessionOwner } from "./session_owner.ts";
+import { TakenBitmap } from "./taken_bitmap.ts";
 
 /** See the head of this file. */
 export class NodeSession {
@@ -52,6 +38,7 @@ export class NodeSession {
   readonly #owner: SessionOwner;
   readonly #uses = new Set<LiveUse>();
   readonly #holds = new Set<() => void>();
+  readonly #bitmaps: TakenBitmap[] = [];
 
   /** Nothing is held yet. */
   constructor(graph: Graph, owner: SessionOwner) {
@@ -90,6 +77,13 @@ export class NodeSession {
   /** The bits of a bitmap; undefined = there is none, or they are lost. */
   bitmap(node: string, bitmap: string): DirtyBitmap | undefined {
     return this.#graph.bits({ node, bitmap });
+  }
+
+  /** Keeps others off a bitmap until this session ends; errors as those of `TakenBitmap`. */
+  takeBitmap(node: string, bitmap: string): TakenBitmap {
+    const taken = new TakenBitmap(this.#graph, { node, bitmap }, this.#owner.runId);
+    this.#bitmaps.push(taken);
+    return taken;
   }
 
   /**
@@ -259,6 +253,7 @@ export class NodeSession {
   async release(): Promise<void> {
     for (const { edge } of this.#uses) await edge.close();
     this.#uses.clear();
+    for (const taken of this.#bitmaps.splice(0)) await taken.release("everything");
     await this.#dissolve(() => true, this.#graph.options.record);
     for (const unhold of this.#holds) unhold();
     this.#holds.clear();

@@ -19,6 +19,14 @@ import { type FileOpener, isQcow2, openNode, readQcow2Header } from "./node_file
 import { type PlannedNode, planNodes, type PlanOptions } from "./plan_nodes.ts";
 import { graphError, openFailed } from "./refusals.ts";
 
+/** How a file is opened that is no node yet. */
+export interface PathOptions {
+  /** @default false */
+  readonly readOnly?: boolean;
+  /** Name of the format driver; absent = qcow2 if it begins like one, else raw. */
+  readonly format?: string;
+}
+
 /** A node that was opened and is not in the graph yet. */
 export interface OpenedNode {
   /** What is to be recorded. */

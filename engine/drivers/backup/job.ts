@@ -18,19 +18,16 @@
  * Used by `backup.ts`. Source: QEMU 7.2 block/backup.c backup_run, backup_loop; block/block-copy.c.
  */
 
-import { BlockCopy } from "../../block/block_copy.ts";
 import { DirtyMap } from "../../block/dirty_map.ts";
-import type { BlockNode } from "../../block/node.ts";
 import { type DriverContext, type DriverJob, JobParked } from "../driver.ts";
-import { Checkpoints } from "./checkpoints.ts";
-import { chunkBytes, ZeroReach } from "./chunks.ts";
-import { GuestFilter } from "./guests.ts";
+import { chunkBytes } from "./chunks.ts";
 import { skipUnallocated } from "./layer_scan.ts";
 import type { BackupImages } from "./opening.ts";
-import { type BackupParameters, clusterOf, workerCount } from "./parameters.ts";
+import { type BackupParameters, workerCount } from "./parameters.ts";
 import { checkSize, type Preparation, prepareTarget } from "./preparation.ts";
 import { firstPoint } from "./resume_point.ts";
-import { type CopyFailure, type CopyPlan, CopyTasks } from "./tasks.ts";
+import type { CopyFailure } from "./tasks.ts";
+import { beginWork, type Work } from "./work.ts";
 
 /** Pause before a new pass when an ignored error came back without any progress between. */
 const IGNORED_RETRY_MS = 100;
@@ -38,21 +35,11 @@ const IGNORED_RETRY_MS = 100;
 /** How a pass ended. */
 type PassEnd = "done" | "cancelled" | CopyFailure;
 
-/** What one run works with. */
-interface Work {
-  readonly context: DriverContext;
-  readonly plan: CopyPlan;
-  readonly tasks: CopyTasks;
-  readonly checkpoints: Checkpoints;
-  readonly reach: ZeroReach;
-}
-
 /** A backup in the engine's hands. */
 export class BackupJob implements DriverJob {
   readonly #parameters: BackupParameters;
   readonly #images: BackupImages;
   #work: Work | undefined;
-  #guests: GuestFilter | undefined;
   #brokenBy: { readonly error: unknown } | undefined;
   #hasRun = false;
 
@@ -67,13 +54,15 @@ export class BackupJob implements DriverJob {
     this.#hasRun = true;
     const start = await prepareTarget(this.#images, this.#parameters, context);
     // From here on a later process can tell whether the source is still what it was.
-    if (context.resumeFrom === undefined && !context.isCancelled) {
+    if (context.resumeFrom === undefined && !context.isCancelled && !start.isByBitmap) {
       await context.checkpoint(firstPoint(start, this.#images.source.node.size));
     }
     const work = await this.#begin(context, start);
     this.#work = work;
     const { tasks } = work;
     try {
+      // What a bitmap says is known only at the moment that is copied.
+      if (start.isByBitmap && !tasks.isCancelled) await work.checkpoints.take();
       if (start.layerFrom !== undefined) await this.#scan(work, start.layerFrom);
       if (this.#parameters.sync === "none") return await this.#waitForWriters(work);
       for (let end = await this.#pass(work); end !== "done"; end = await this.#pass(work)) {
@@ -88,9 +77,19 @@ export class BackupJob implements DriverJob {
       if (tasks.isCancelled) tasks.abandon();
       else {
         await tasks.idle();
-        await this.#guests?.remove();
+        await work.guests?.remove();
       }
     }
+  }
+
+  /** What was not copied, whole clusters; undefined = it never began. */
+  get left(): DirtyMap | undefined {
+    const copy = this.#work?.plan.copy;
+    if (copy === undefined) return undefined;
+    const left = new DirtyMap(copy.pending.size, copy.cluster);
+    left.markAll(copy.pending);
+    copy.markInWork(left);
+    return left;
   }
 
   /** Waits for what is in flight and takes a checkpoint. */
@@ -100,7 +99,7 @@ export class BackupJob implements DriverJob {
     // A flush that fails here ends the pass, and then the policy is asked.
     await this.#work.checkpoints.take();
     // Writers keep both images at work; without them a paused job holds no descriptor.
-    if (this.#guests === undefined) await this.#rest();
+    if (this.#work.guests === undefined) await this.#rest();
   }
 
   async #rest(): Promise<void> {
@@ -113,7 +112,7 @@ export class BackupJob implements DriverJob {
   async close(): Promise<void> {
     const { source, target } = this.#images;
     try {
-      await this.#guests?.remove();
+      await this.#work?.guests?.remove();
       if (!this.#hasRun) await target.removeCreated();
     } finally {
       await Promise.all([source.node.close(), target.close()]);
@@ -121,52 +120,10 @@ export class BackupJob implements DriverJob {
     }
   }
 
-  async #begin(context: DriverContext, start: Preparation): Promise<Work> {
-    const { source, target } = this.#images;
-    const { size } = source.node;
-    const cluster = clusterOf(this.#parameters, target.clusterSize);
-    const pending = new DirtyMap(size, cluster);
-    for (const [offset, length] of start.todo) pending.mark(offset, length);
-    if (start.layerFrom !== undefined) pending.mark(start.layerFrom, size - start.layerFrom);
-    const state = { isTargetBlank: start.isTargetBlank };
-    const late: { tasks?: CopyTasks } = {};
-    const makeCopy = (from: BlockNode) =>
-      new BlockCopy({
-        source: from,
-        target: target.node,
-        cluster,
-        pending,
-        get isTargetZero() {
-          return state.isTargetBlank;
-        },
-        onGuestCopy: (task, pieces) => late.tasks?.noteGuestCopy(task, pieces),
-      });
-    const copy = await this.#insert(context, makeCopy);
-    const zeroKind = this.#parameters.mode === "existing" ? "zeroed" : "hole";
-    const unflushed = new DirtyMap(size, cluster);
-    const plan: CopyPlan = Object.assign(state, { copy, unflushed, zeroKind } as const);
-    const tasks = late.tasks = new CopyTasks(plan, context);
-    context.progress.setRemaining(pending.markedBytes + copy.inWorkBytes);
-    const layer = start.layerFrom === undefined ? "none" : "unknown";
-    const parts = { plan, tasks, context, guests: this.#guests, stamp: start.stamp };
-    const checkpoints = new Checkpoints(parts, layer, start.layerFrom ?? 0);
-    return { context, plan, tasks, checkpoints, reach: new ZeroReach(state.isTargetBlank) };
-  }
-
-  /** Keeps those who write the source from changing what is copied, from now on. */
-  async #insert(
-    context: DriverContext,
-    makeCopy: (source: BlockNode) => BlockCopy,
-  ): Promise<BlockCopy> {
-    const { gate, source } = this.#images;
-    if (gate === undefined) return makeCopy(source.node);
-    const inserted = await GuestFilter.insert(gate, makeCopy, {
-      onCbwError: this.#parameters["on-cbw-error"] ?? "break-guest-write",
-      onBroken: (error) => this.#brokenBy = { error },
-      record: async () => await context.sourceWritten?.(),
-    });
-    this.#guests = inserted.filter;
-    return inserted.copy;
+  #begin(context: DriverContext, start: Preparation): Promise<Work> {
+    const onBroken = (error: unknown) => this.#brokenBy = { error };
+    const parts = { images: this.#images, parameters: this.#parameters, context, start };
+    return beginWork({ ...parts, onBroken });
   }
 
   /** Leaves out what the top layer does not hold. */

@@ -8,7 +8,14 @@ import { openSourceImage, type SourceImage } from "../images/source.ts";
 import { type CopyTarget, TargetImage } from "../images/target.ts";
 import type { WriterGate } from "./guests.ts";
 import { isNode, nodeSource, nodeTarget } from "./node_images.ts";
-import { type BackupParameters, checkChunk, refuseMissing, syncOf } from "./parameters.ts";
+import {
+  type BackupParameters,
+  checkChunk,
+  refuseMissing,
+  syncOf,
+  type SyncParameters,
+} from "./parameters.ts";
+import { checkBitmapArguments, type SyncBitmap, takeSyncBitmap } from "./sync_bitmap.ts";
 import type { JobNodes } from "../nodes.ts";
 
 /** What a backup works on. */
@@ -22,20 +29,30 @@ export interface BackupImages {
    * overwritten there. Absent = nobody writes the source.
    */
   readonly gate?: WriterGate | undefined;
+  /** The bitmap of the job; absent = it has none. */
+  readonly bitmap?: SyncBitmap | undefined;
   /** Lets other jobs use both. Safe to call twice. */
   release(): void;
 }
 
-type OpenedSource = Pick<BackupImages, "source" | "gate">;
+type OpenedSource = Pick<BackupImages, "source" | "gate"> & { readonly node?: string };
 
 async function openSource(
   parameters: BackupParameters,
   context: OpenContext,
   place: ImagePlace,
 ): Promise<OpenedSource> {
-  const { source: name, "source-format": format } = parameters;
-  const { nodes } = context;
-  if (nodes !== undefined && isNode(nodes, name)) return nodeSource(nodes, name);
+  const { source: name, "source-format": format, bitmap } = parameters;
+  const { nodes, isRecovery } = context;
+  const isNamed = nodes !== undefined && isNode(nodes, name);
+  if (nodes !== undefined && (isNamed || bitmap !== undefined)) {
+    // Bitmaps belong to nodes: a file with one becomes a node of this job.
+    const own = format === undefined ? {} : { format };
+    const node = isNamed ? name : await nodes.resolve(name, own);
+    if (!isRecovery) checkBitmapArguments(nodes, node, parameters);
+    return { ...nodeSource(nodes, node), node };
+  }
+  checkBitmapArguments(nodes, name, parameters);
   return { source: await openSourceImage(name, { ...place, format }) };
 }
 
@@ -59,7 +76,7 @@ export function precheckBackup(
   const isByName = named.includes("target");
   if (!isByName) return nodes.check(source, "backup-source");
   if (typeof target !== "string" || !isNode(nodes, target)) return;
-  syncOf(input);
+  checkBitmapArguments(nodes, source, syncOf(input) as SyncParameters);
   checkApart(source, target);
   refuseMissing(input);
   nodes.check(source, "backup-source");
@@ -87,7 +104,8 @@ async function openTarget(
  *
  * @throws {BlockError} with the errno when one cannot be opened; EBUSY when another job of this
  * engine writes one of them, or reads the target
- * @throws {JoblogError} code "nodeBusy" when somebody forbids it; code "invalidParameter" when both
+ * @throws {JoblogError} code "bitmapUnusable" or "invalidParameter" for the bitmap, see
+ * `checkBitmapArguments`; code "nodeBusy" when somebody forbids it; code "invalidParameter" when both
  * are the same, the target is not empty and the mode does not say that it may be, a raw target
  * would need a backing file, the sizes differ, or `max-chunk` is less than a cluster; in this order
  */
@@ -107,7 +125,12 @@ export async function openImages(
     checkBacking(target, backingOfNew(parameters.sync, source));
     checkSizes(source, target);
     checkChunk(parameters, target.clusterSize);
-    return { ...opened, target, release: () => claims.release() };
+    const { node } = opened;
+    const { nodes, isRecovery } = context;
+    const bitmap = nodes !== undefined && node !== undefined
+      ? takeSyncBitmap(nodes, node, parameters, isRecovery)
+      : undefined;
+    return { ...opened, target, bitmap, release: () => claims.release() };
   } catch (error) {
     await target?.removeCreated();
     await target?.close();

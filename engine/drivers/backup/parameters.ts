@@ -44,9 +44,23 @@ const MIN_CLUSTER_MAX = 1_073_741_824;
  * What is copied.
  *
  * `full`: everything. `top`: what is allocated in the top image of the source's chain. `none`: what
- * is overwritten in the source while the job lives; it ends by being cancelled.
+ * is overwritten in the source while the job lives; it ends by being cancelled. `bitmap`: what is
+ * dirty in a bitmap of the source. `incremental`: the same with the bitmap's mode `on-success`.
  */
-export type BackupSync = "full" | "top" | "none";
+export type BackupSync = "full" | "top" | "none" | "incremental" | "bitmap";
+
+/** True if a bitmap says what is copied. */
+export function isBitmapSync(sync: BackupSync): boolean {
+  return sync === "incremental" || sync === "bitmap";
+}
+
+/**
+ * What the bitmap becomes at the end of the job: see `sync_bitmap.ts`.
+ *
+ * `on-success`: it begins anew if the job ends well. `always`: it begins anew, with what was not
+ * copied. `never`: it goes on as if there had been no job.
+ */
+export type BitmapMode = "on-success" | "never" | "always";
 
 /**
  * Who suffers when the old bytes cannot be copied before a guest overwrites them.
@@ -63,6 +77,10 @@ export type BackupParameters = {
   readonly target: string;
   /** What is copied. @default "full" */
   readonly sync: BackupSync;
+  /** Name of a bitmap of the source. Needed by two of `sync`; the others may keep one up to date. */
+  readonly bitmap?: string;
+  /** What becomes of the bitmap. Must be given with one. @default "on-success" for `incremental` */
+  readonly "bitmap-mode"?: BitmapMode;
   /** How the target comes to be; absent: it is made, or is there and empty. */
   readonly mode?: NewImageMode;
   /** Format of the target. @default probed with mode "existing", else that of the source */
@@ -119,27 +137,25 @@ function flatten(input: JsonObject): JsonObject {
   return { ...input, ...perf as JsonObject };
 }
 
-/** Checks what is said of bitmaps. None can be found yet, so nothing but a plain sync is left. */
-export function syncOf(input: JsonObject): BackupSync {
+/** What is said of bitmaps. */
+export type SyncParameters = Pick<BackupParameters, "sync" | "bitmap" | "bitmap-mode">;
+
+/** Checks what can be said of bitmaps without looking at the source. */
+export function syncOf(input: JsonObject): { readonly [N in keyof SyncParameters]: unknown } {
   const sync = choiceParameter(input, "sync", SYNCS) ?? "full";
   const bitmap = textParameter(input, "bitmap");
   const mode = choiceParameter(input, "bitmap-mode", BITMAP_MODES);
-  const isByBitmap = sync === "bitmap" || sync === "incremental";
-  if (isByBitmap && bitmap === undefined) {
+  if (isBitmapSync(sync) && bitmap === undefined) {
     refuseParameter("bitmap", `must provide a valid bitmap name for '${sync}' sync mode`);
   }
   if (sync === "incremental" && mode !== undefined && mode !== "on-success") {
     const text = "Bitmap sync mode must be 'on-success' when using sync mode 'incremental'";
     refuseParameter("bitmap-mode", text, mode);
   }
-  if (bitmap !== undefined) {
-    const hint = "Images have no bitmaps yet: backups by bitmap are still to come.";
-    refuseParameter("bitmap", `Bitmap '${bitmap}' could not be found`, bitmap, hint);
-  }
-  if (mode !== undefined) {
+  if (bitmap === undefined && mode !== undefined) {
     refuseParameter("bitmap-mode", "Cannot specify bitmap sync mode without a bitmap", mode);
   }
-  return sync as BackupSync;
+  return { sync, bitmap, "bitmap-mode": sync === "incremental" ? "on-success" : mode };
 }
 
 /** Refuses what cannot be done yet. */
@@ -197,7 +213,7 @@ export function backupParameters(raw: JsonObject): BackupParameters {
     mode: modeParameter(input),
     format: formatParameter(input, "format"),
     "source-format": formatParameter(input, "source-format"),
-    sync: syncOf(input),
+    ...syncOf(input),
     "on-source-error": policyParameter(input, "on-source-error"),
     "on-target-error": policyParameter(input, "on-target-error"),
     "on-cbw-error": choiceParameter(input, "on-cbw-error", CBW_POLICIES),

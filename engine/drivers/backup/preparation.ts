@@ -12,7 +12,7 @@ import type { DriverContext } from "../driver.ts";
 import { backingOfNew } from "../images/pair.ts";
 import { sizeInFormat, type TargetCreation } from "../images/target.ts";
 import type { BackupImages } from "./opening.ts";
-import type { BackupParameters } from "./parameters.ts";
+import { type BackupParameters, isBitmapSync } from "./parameters.ts";
 import { readResumePoint, type ResumePoint } from "./resume_point.ts";
 
 /** Where copying starts. */
@@ -21,6 +21,8 @@ export interface Preparation {
   readonly todo: readonly (readonly [number, number])[];
   /** From here on what the top layer holds is to be copied, too; undefined = no such thing. */
   readonly layerFrom: number | undefined;
+  /** True if the bitmap says what is to be copied, at the moment at which it is frozen. */
+  readonly isByBitmap: boolean;
   /** True if the target has not been written by anybody: all of it is one hole. */
   readonly isTargetBlank: boolean;
   /** The source's stamp when the job began; undefined if it has none. */
@@ -130,6 +132,8 @@ export async function prepareTarget(
 ): Promise<Preparation> {
   const { source, target } = images;
   const { size } = source.node;
+  const isByBitmap = isBitmapSync(parameters.sync);
+  images.bitmap?.begin(context, isByBitmap);
   if (context.resumeFrom !== undefined) {
     const point = readResumePoint(context.resumeFrom);
     if (point === undefined) throw new Error("Cannot read the checkpoint of this backup");
@@ -138,15 +142,15 @@ export async function prepareTarget(
     }
     await checkResume(images, point);
     const { todo, layerFrom, stamp } = point;
-    return { todo, layerFrom, isTargetBlank: false, stamp };
+    return { todo, layerFrom, isByBitmap: false, isTargetBlank: false, stamp };
   }
   const stamp = await source.node.stamp();
   const isByLayer = parameters.sync === "top" && source.topExtent !== undefined;
-  const start = isByLayer
-    ? { todo: [], layerFrom: 0, stamp }
-    : { todo: size === 0 ? [] : [[0, size] as const], layerFrom: undefined, stamp };
+  const isWhole = !isByLayer && !isByBitmap && size > 0;
+  const todo = isWhole ? [[0, size] as const] : [];
+  const start = { todo, layerFrom: isByLayer ? 0 : undefined, isByBitmap, stamp };
   if (target.isOpen) {
-    if (!isByLayer && parameters.sync !== "none") await clearTail(images);
+    if (isWhole && parameters.sync !== "none") await clearTail(images);
     return { ...start, isTargetBlank: false };
   }
   const backing = backingOfNew(parameters.sync, source);

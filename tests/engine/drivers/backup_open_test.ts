@@ -194,7 +194,6 @@ describe("backup.parameters()", () => {
       "bitmap-mode",
       "Bitmap sync mode must be 'on-success' when using sync mode 'incremental'",
     ],
-    [{ ...paths, bitmap: "b0" }, "bitmap", "Bitmap 'b0' could not be found"],
     [
       { ...paths, "bitmap-mode": "never" },
       "bitmap-mode",
