@@ -11,6 +11,7 @@ import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
 import {
   expectSound,
   expectWhole,
+  type JobEnd,
   type KillCase,
   killInTime,
   type KillOutcome,
@@ -107,13 +108,13 @@ export class BackupKills implements KillCase {
     if (size > 0) expectSound(this.#folder.file(name));
   }
 
-  async settle(): Promise<void> {
+  async settle(): Promise<JobEnd> {
     const { path } = this.#folder;
     const joblog = await openJoblog({ path: this.#folder.file("jobs.log"), baseFolder: path });
     try {
       const job = joblog.job("b");
       // Every process was killed before it had a job.
-      if (job === undefined) return;
+      if (job === undefined) return "lost";
       if (job.state.status !== "concluded") await job.setSpeed(0);
       const end = await job.done;
       assertEquals([end.ret, end.error], [0, null]);
@@ -123,6 +124,7 @@ export class BackupKills implements KillCase {
     }
     assert(sameBytes(await this.#copied(), this.#model), "the copy is not the model");
     if (this.#target.endsWith(".qcow2")) expectSound(this.#target);
+    return "done";
   }
 
   async #copied(): Promise<Uint8Array> {

@@ -5,8 +5,14 @@ import type { Joblog } from "../../../mod.ts";
 import type { SpawnedScript } from "../../support/spawn_runtime.ts";
 import { checkByQemu, HAS_QEMU } from "../../engine/block/qcow2/qemu.ts";
 
-/** What a kill met: nothing to speak of yet, a job at work, or one that was over before. */
-export type KillOutcome = "early" | "at work" | "over";
+/**
+ * What a kill met: nothing to speak of yet, a job at work, its last steps (between the beginning of
+ * its finalization and its conclusion), or a job that was over before.
+ */
+export type KillOutcome = "early" | "at work" | "closing" | "over";
+
+/** How a job ended: well, or as the documents say that a kill may end it. */
+export type JobEnd = "done" | "lost";
 
 /** See the head of this file. Whatever is found is thrown. */
 export interface KillCase {
@@ -15,7 +21,7 @@ export interface KillCase {
   /** Lets a process go on with the job and kills it. */
   kill(random: (below: number) => number): Promise<KillOutcome>;
   /** Lets the job end and compares bytes. */
-  settle(): Promise<void>;
+  settle(): Promise<JobEnd>;
 }
 
 /** What is seen of a process until it is gone. */

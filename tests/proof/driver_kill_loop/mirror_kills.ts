@@ -15,6 +15,7 @@ import { bytesOf } from "../../engine/block/qcow2/qemu.ts";
 import {
   expectSound,
   expectWhole,
+  type JobEnd,
   type KillCase,
   killInTime,
   type KillOutcome,
@@ -75,13 +76,13 @@ export class MirrorKills implements KillCase {
     return isAtWork ? "at work" : "early";
   }
 
-  async settle(): Promise<void> {
+  async settle(): Promise<JobEnd> {
     const { path } = this.#folder;
     const joblog = await openJoblog({ path: this.#folder.file("jobs.log"), baseFolder: path });
     try {
       const job = joblog.job("m");
       // Every process was killed before it had a job.
-      if (job === undefined) return;
+      if (job === undefined) return "lost";
       await job.setSpeed(0);
       await job.until(({ status }) => status === "ready");
       await job.complete();
@@ -95,6 +96,7 @@ export class MirrorKills implements KillCase {
     assert(sameBytes(await bytesOf(mirrored), this.#model), "the mirror is not the model");
     await mirrored.close();
     expectSound(this.#folder.file("c.qcow2"));
+    return "done";
   }
 
   #take(will: string, isDone: boolean): void {

@@ -1,0 +1,127 @@
+/**
+ * A process that runs one job, or goes on with it, mostly under a guest that writes, and is killed.
+ *
+ *     job_process.ts FOLDER PLAN
+ *
+ * PLAN is a `JobPlan` as JSON. It prints `open` when its job is there, `copying` when the job got
+ * on, `closing` before each verb that leads to the job's end, and `over` when the job is; it ends
+ * then.
+ * Of the guest it prints `will <offset> <length> <seed>` before a write, `did` when that was
+ * acknowledged, and `flushed` after a flush.
+ */
+import { join } from "node:path";
+import process from "node:process";
+import type { Edge } from "../../../engine/block/edge.ts";
+import { type Job, type Joblog, JoblogError, openJoblog } from "../../../mod.ts";
+import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
+import { guestBytes } from "./guest_model.ts";
+import type { JobPlan } from "./job_plan.ts";
+import { unlessTooLate } from "./too_late.ts";
+
+const [folder = "", planned = "{}"] = process.argv.slice(2);
+const plan = JSON.parse(planned) as JobPlan;
+const next = numbersFrom(plan.seed);
+let isOver = false;
+
+function print(line: string): Promise<void> {
+  return new Promise((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
+}
+
+function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/**
+ * A job that was just taken up keeps guests off until its filter is there; above the filter of a
+ * backup they have to come in by its name.
+ */
+async function enter(joblog: Joblog, node: string): Promise<Edge> {
+  for (;;) {
+    const filter = joblog.nodes.list().find(({ driver, children }) =>
+      driver === "copy-before-write" && children["file"] === node
+    );
+    try {
+      return await joblog.nodes.writer(filter?.name ?? node);
+    } catch (error) {
+      const codes = ["nodeBusy", "permissionConflict", "unknownNode"];
+      if (!(error instanceof JoblogError && codes.includes(error.code))) throw error;
+      await rest(2);
+    }
+  }
+}
+
+async function write(guest: Edge): Promise<void> {
+  const length = 1 + next(20_000);
+  const offset = next(guest.size - length);
+  const seed = next(8) === 0 ? 0 : 1 + next(1_000_000);
+  await print(`will ${offset} ${length} ${seed}`);
+  if (seed === 0) await guest.zero(offset, length);
+  else await guest.write(offset, guestBytes(length, seed));
+  await print("did");
+  if (next(4) > 0) return;
+  await guest.flush();
+  await print("flushed");
+}
+
+/** Writes until the job is over, and a little more, as what comes then goes where it led guests. */
+async function beGuest(guest: Edge): Promise<void> {
+  for (let left = 5; left > 0; left -= isOver ? 1 : 0) {
+    await write(guest);
+    // Mostly it rests, so that a mirror may become ready.
+    if (next(4) > 0) await rest(next(20));
+  }
+  await guest.close();
+}
+
+async function beginOrGoOn(joblog: Joblog): Promise<Job> {
+  const known = joblog.job("j");
+  if (known === undefined) {
+    const { type, parameters, speed } = plan;
+    const request = { type, id: "j", parameters, speed, autoDismiss: false, autoFinalize: false };
+    return await joblog.start(request);
+  }
+  if (plan.isEnding) await unlessTooLate(known.setSpeed(0));
+  return known;
+}
+
+async function end(job: Job): Promise<void> {
+  for (;;) {
+    const { status } = await job.until(({ status, isCompleteRequested }) =>
+      status === "concluded" || status === "pending" ||
+      (status === "ready" && !isCompleteRequested)
+    );
+    if (status === "concluded") return;
+    if (!plan.isEnding) await new Promise<never>(() => {});
+    await print("closing");
+    await unlessTooLate(status === "ready" ? job.complete() : job.finalize());
+  }
+}
+
+// What waits for nothing but to be killed is no reason for a runtime to end.
+const alive = setInterval(() => {}, 60_000);
+const joblog = await openJoblog({ path: join(folder, "jobs.log"), baseFolder: folder });
+const known = new Set(joblog.nodes.list().map(({ name }) => name));
+for (const node of plan.nodes) {
+  if (!known.has(String(node["node-name"])) && plan.isFirst) await joblog.nodes.add(node);
+}
+const { guest: entry } = plan;
+const isNew = joblog.job("j") === undefined;
+const early = entry === undefined || !isNew ? undefined : await enter(joblog, entry);
+const job = await beginOrGoOn(joblog);
+await print("open");
+// From here on a backup keeps the moment.
+await job.until(({ progress, status }) => progress.total > 0 || status === "concluded");
+const guest = entry === undefined ? undefined : early ?? await enter(joblog, entry);
+const writing = guest === undefined || !plan.isWriting ? undefined : beGuest(guest);
+const { progress: { current }, status } = job.state;
+if (status !== "concluded") {
+  const gotOn = job.until(({ progress }) => progress.current > current);
+  // A job that is over got no further.
+  void gotOn.then(() => print("copying"), () => {});
+}
+await end(job);
+isOver = true;
+await print("over");
+await writing;
+await joblog.close();
+clearInterval(alive);

@@ -1,0 +1,10 @@
+import { JoblogError } from "../../../mod.ts";
+
+/** A job that was taken up in its last steps goes on with them meanwhile. */
+export async function unlessTooLate(verb: Promise<void>): Promise<void> {
+  try {
+    await verb;
+  } catch (error) {
+    if (!(error instanceof JoblogError && error.code === "verbRefused")) throw error;
+  }
+}
