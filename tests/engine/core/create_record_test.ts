@@ -62,6 +62,17 @@ describe("decideCreate, streams and transactions", () => {
     assertEquals(txns, [{ txnId: "g", isGroup: true }]);
   });
 
+  it("puts changes of the graph before the jobs, and none where jobs are refused", () => {
+    const data = { node: "n", bitmap: "b" };
+    const change = { stream: "graph", type: "BitmapCleared", data } as const;
+    const changes = [change, change];
+    const clears = ["graph BitmapCleared", "graph BitmapCleared"];
+    assertEquals(decided([x], { changes }).lines, [...clears, ...decided([x]).lines]);
+    for (const refused of [slow("x"), { ...x, id: "0" }]) {
+      assertEquals(decided([refused], { changes }).lines, decided([refused]).lines);
+    }
+  });
+
   it("records the speed that was asked for, and none for a negative one", () => {
     const speedOf = (...plans: readonly JobPlan[]) =>
       decided(plans).dataOf("JobCreated").map((data) => (data as { speed: number }).speed);

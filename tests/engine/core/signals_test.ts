@@ -77,6 +77,9 @@ describe("decideSignal, what is recorded", () => {
     const all = [told(false), told(true), told(true), told(false), told(false)];
     assertEquals(all, [[], ["JobSyncChanged"], [], ["JobSyncChanged"], []]);
     assertEquals(machine.job("j").isActivelySynced, false);
+    machine.verb("j", "pause");
+    machine.signal("j", { kind: "pausePointReached" });
+    assertEquals([machine.job("j").status, told(true)], ["standby", ["JobSyncChanged"]]);
   });
 
   it("says that a stop changed the io-status only when it did", () => {
