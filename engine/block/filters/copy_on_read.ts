@@ -17,7 +17,7 @@
  */
 
 import { copyPieces } from "../copy.ts";
-import type { BlockNode } from "../node.ts";
+import { type BlockNode, writeCompressedTo } from "../node.ts";
 import { type ListedRange, RangeList } from "../range_list.ts";
 import { FilterNode } from "./filter_node.ts";
 
@@ -95,6 +95,17 @@ export class CopyOnRead extends FilterNode {
   /** {@inheritDoc BlockNode.write} */
   override async write(offset: number, bytes: Uint8Array): Promise<void> {
     await this.#apart(offset, bytes.byteLength, () => super.write(offset, bytes));
+  }
+
+  /** That of the child. */
+  get canCompress(): boolean {
+    return this.child.canCompress === true;
+  }
+
+  /** {@inheritDoc BlockNode.writeCompressed} */
+  async writeCompressed(offset: number, bytes: Uint8Array): Promise<void> {
+    const write = () => writeCompressedTo(this.child, offset, bytes);
+    await this.#apart(offset, bytes.byteLength, write);
   }
 
   /** {@inheritDoc BlockNode.zero} */

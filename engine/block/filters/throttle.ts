@@ -14,7 +14,7 @@
  * May be used by whoever builds graphs of nodes. Source: QEMU 7.2 block/throttle-groups.c.
  */
 
-import type { BlockNode } from "../node.ts";
+import { type BlockNode, writeCompressedTo } from "../node.ts";
 import { FilterNode } from "./filter_node.ts";
 import { ThrottleBuckets, type ThrottleLimits, type ThrottleSide } from "./throttle_limits.ts";
 
@@ -161,6 +161,17 @@ export class ThrottleNode extends FilterNode {
   override async write(offset: number, bytes: Uint8Array): Promise<void> {
     await this.#admit("write", bytes.byteLength);
     await super.write(offset, bytes);
+  }
+
+  /** That of the child. */
+  get canCompress(): boolean {
+    return this.child.canCompress === true;
+  }
+
+  /** {@inheritDoc BlockNode.writeCompressed} */
+  async writeCompressed(offset: number, bytes: Uint8Array): Promise<void> {
+    await this.#admit("write", bytes.byteLength);
+    await writeCompressedTo(this.child, offset, bytes);
   }
 
   /** {@inheritDoc BlockNode.zero} */

@@ -30,12 +30,22 @@ export interface ChunkRules {
   readonly limit: number;
   /** Bytes per second; 0 = unlimited. */
   readonly speed: number;
+  /** True if clusters are compressed. */
+  readonly isCompressed: boolean;
   /** True once the images have copied between themselves. */
   readonly isOffloaded: boolean;
 }
 
-/** Bytes that one task copies at most: whole clusters. */
-export function chunkBytes({ cluster, limit, speed, isOffloaded }: ChunkRules): number {
+/**
+ * Bytes that one task copies at most: whole clusters.
+ *
+ * Differs from QEMU: compressing, one cluster only under a speed limit, and 1 MiB without, since
+ * every task is a step in the log.
+ */
+export function chunkBytes(rules: ChunkRules): number {
+  const { cluster, limit, speed, isCompressed } = rules;
+  if (isCompressed && speed > 0) return cluster;
+  const isOffloaded = rules.isOffloaded && !isCompressed;
   const buffered = Math.max(BACKUP_CHUNK, cluster);
   const offered = isOffloaded ? Math.max(BACKUP_OFFLOAD_CHUNK, cluster) : buffered;
   const smooth = speed === 0 ? offered : Math.max(buffered, Math.floor(speed / TASKS_PER_SECOND));

@@ -181,8 +181,9 @@ export class BackupJob implements DriverJob {
     if (saved !== undefined) await saved;
     const speed = context.speed.bytesPerSecond;
     const { isOffloaded } = tasks;
-    const limit = this.#parameters["max-chunk"];
-    const chunk = chunkBytes({ cluster: plan.copy.cluster, limit, speed, isOffloaded });
+    const { "max-chunk": limit, compress: isCompressed = false } = this.#parameters;
+    const { cluster } = plan.copy;
+    const chunk = chunkBytes({ cluster, limit, speed, isOffloaded, isCompressed });
     const piece = await tasks.take(from, limit === 0 ? reach.from(chunk, speed) : chunk, chunk);
     if (piece === undefined) return undefined;
     context.speed.account(piece.length);

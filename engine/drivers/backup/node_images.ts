@@ -14,6 +14,7 @@ import type { JobNodes } from "../nodes.ts";
 import type { BackingName, SourceImage } from "../images/source.ts";
 import type { CopyTarget } from "../images/target.ts";
 import type { WriterGate } from "./guests.ts";
+import { type BackupParameters, checkCompress } from "./parameters.ts";
 
 /** What a format node can say beside its bytes. */
 export interface FormatNode {
@@ -105,8 +106,22 @@ function attachTarget(nodes: JobNodes, name: string): Edge {
   }
 }
 
+/** Filters that pass compressed writes on. */
+const PASSING = new Set(["throttle", "copy-on-read"]);
+
+/** True if a node can be written compressed. Source: QEMU 7.2 bdrv_supports_compressed_writes. */
+export function canCompress(nodes: JobNodes, { driver, children }: NodeState): boolean {
+  const below = PASSING.has(driver) ? children["file"] : undefined;
+  return driver === "qcow2" || (below !== undefined && canCompress(nodes, nodes.find(below)));
+}
+
 /** Opens a node as a target: it is there, and is overwritten. */
-export function nodeTarget(nodes: JobNodes, name: string): CopyTarget {
+export function nodeTarget(
+  nodes: JobNodes,
+  name: string,
+  parameters: BackupParameters,
+): CopyTarget {
+  checkCompress(parameters, canCompress(nodes, nodes.find(name)));
   nodes.check(name, "backup-target");
   nodes.hold(name);
   const state = nodes.find(name);
@@ -119,6 +134,7 @@ export function nodeTarget(nodes: JobNodes, name: string): CopyTarget {
     isCreated: false,
     fileSize: node.size,
     isOpen: true,
+    canCompress: node.canCompress === true,
     node,
     clusterSize,
     use: () => Promise.resolve(node),

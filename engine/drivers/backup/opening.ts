@@ -5,18 +5,18 @@ import type { JsonObject, OpenContext } from "../driver.ts";
 import { FileClaims, type ImagePlace, type OpenImageFile } from "../images/files.ts";
 import { backingOfNew, checkBacking, checkSizes } from "../images/pair.ts";
 import { openSourceImage, type SourceImage } from "../images/source.ts";
+import type { JobNodes } from "../nodes.ts";
 import { type CopyTarget, TargetImage } from "../images/target.ts";
 import type { WriterGate } from "./guests.ts";
-import { isNode, nodeSource, nodeTarget } from "./node_images.ts";
+import { canCompress, isNode, nodeSource, nodeTarget } from "./node_images.ts";
 import {
   type BackupParameters,
   checkChunk,
-  refuseMissing,
+  checkCompress,
   syncOf,
   type SyncParameters,
 } from "./parameters.ts";
 import { checkBitmapArguments, type SyncBitmap, takeSyncBitmap } from "./sync_bitmap.ts";
-import type { JobNodes } from "../nodes.ts";
 
 /** What a backup works on. */
 export interface BackupImages {
@@ -78,7 +78,8 @@ export function precheckBackup(
   if (typeof target !== "string" || !isNode(nodes, target)) return;
   checkBitmapArguments(nodes, source, syncOf(input) as SyncParameters);
   checkApart(source, target);
-  refuseMissing(input);
+  const compress = input["compress"] === true;
+  checkCompress({ compress }, canCompress(nodes, nodes.find(target)));
   nodes.check(source, "backup-source");
   nodes.check(target, "backup-target");
 }
@@ -95,7 +96,7 @@ async function openTarget(
     return await TargetImage.open(name, { ...place, isRecovery, format, mode, source });
   }
   checkApart(parameters.source, name);
-  return nodeTarget(nodes, name);
+  return nodeTarget(nodes, name, parameters);
 }
 
 /**
@@ -107,7 +108,8 @@ async function openTarget(
  * @throws {JoblogError} code "bitmapUnusable" or "invalidParameter" for the bitmap, see
  * `checkBitmapArguments`; code "nodeBusy" when somebody forbids it; code "invalidParameter" when both
  * are the same, the target is not empty and the mode does not say that it may be, a raw target
- * would need a backing file, the sizes differ, or `max-chunk` is less than a cluster; in this order
+ * cannot be compressed or would need a backing file, the sizes differ, or `max-chunk` is less than a
+ * cluster; in this order
  */
 export async function openImages(
   parameters: BackupParameters,
@@ -122,6 +124,7 @@ export async function openImages(
     opened = await openSource(parameters, context, place);
     const { source } = opened;
     target = await openTarget(parameters, context, place, source);
+    checkCompress(parameters, target.canCompress);
     checkBacking(target, backingOfNew(parameters.sync, source));
     checkSizes(source, target);
     checkChunk(parameters, target.clusterSize);

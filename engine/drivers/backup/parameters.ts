@@ -93,6 +93,8 @@ export type BackupParameters = {
   readonly "on-target-error": ErrorPolicy;
   /** Who suffers when a copy before a guest's write fails. @default "break-guest-write" */
   readonly "on-cbw-error"?: CbwErrorPolicy;
+  /** Writes compressed clusters; the target must be a qcow2 image. @default false */
+  readonly compress?: boolean;
   /** Tasks in flight, 1 to 2147483647. @default 4 */
   readonly "max-workers": number;
   /** Bytes of one task at most, a cluster or more; 0 = no limit beyond 8 MiB. @default 0 */
@@ -158,12 +160,7 @@ export function syncOf(input: JsonObject): { readonly [N in keyof SyncParameters
   return { sync, bitmap, "bitmap-mode": sync === "incremental" ? "on-success" : mode };
 }
 
-/** Refuses what cannot be done yet. */
-export function refuseMissing(input: JsonObject): void {
-  if (booleanParameter(input, "compress", false)) {
-    const text = "Compression is not supported for this drive ";
-    refuseParameter("compress", text, true, "Compressed images can be read, but not written yet.");
-  }
+function refuseMissing(input: JsonObject): void {
   if (booleanParameter(input, "discard-source", false)) {
     const text = "Cannot discard what was copied: parameter 'discard-source' is not supported yet";
     refuseParameter("discard-source", text, true);
@@ -218,6 +215,7 @@ export function backupParameters(raw: JsonObject): BackupParameters {
     "on-target-error": policyParameter(input, "on-target-error"),
     "on-cbw-error": choiceParameter(input, "on-cbw-error", CBW_POLICIES),
   };
+  const compress = booleanParameter(input, "compress", false) ? true : undefined;
   refuseMissing(input);
   const perf = {
     "max-workers": workersOf(input),
@@ -225,7 +223,7 @@ export function backupParameters(raw: JsonObject): BackupParameters {
     "min-cluster-size": minClusterOf(input),
   };
   refuseUnknown(input, KNOWN);
-  return given({ ...checked, ...perf }) as BackupParameters;
+  return given({ ...checked, compress, ...perf }) as BackupParameters;
 }
 
 /** The unit of a backup to a target with clusters of so many bytes. */
@@ -245,6 +243,21 @@ export function checkChunk(parameters: BackupParameters, targetCluster: number):
   const text = `Required max-chunk (${chunk}) is less than backup cluster size (${cluster})`;
   const hint = `Give ${cluster} or more, or 0 for no limit.`;
   refuseParameter("max-chunk", text, chunk, hint);
+}
+
+/**
+ * Checks that a target can be written as the parameters say.
+ *
+ * @throws {JoblogError} code "invalidParameter". Source: QEMU 7.2 block/backup.c backup_job_create;
+ * its text ends in the name of a device, and no node here belongs to one
+ */
+export function checkCompress(
+  { compress }: Pick<BackupParameters, "compress">,
+  canCompress: boolean,
+): void {
+  if (compress !== true || canCompress) return;
+  const text = "Compression is not supported for this drive ";
+  refuseParameter("compress", text, true, "Give a target in the format qcow2.");
 }
 
 /** How many tasks are in flight at most. */

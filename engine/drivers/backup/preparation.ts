@@ -150,7 +150,9 @@ export async function prepareTarget(
   const todo = isWhole ? [[0, size] as const] : [];
   const start = { todo, layerFrom: isByLayer ? 0 : undefined, isByBitmap, stamp };
   if (target.isOpen) {
-    if (isWhole && parameters.sync !== "none") await clearTail(images);
+    // Compressed clusters are whole, and a tail of zeros would be in their way.
+    const hasTail = isWhole && parameters.sync !== "none" && parameters.compress !== true;
+    if (hasTail) await clearTail(images);
     return { ...start, isTargetBlank: false };
   }
   const backing = backingOfNew(parameters.sync, source);

@@ -10,6 +10,7 @@ import { DirtyMap } from "../../block/dirty_map.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { DriverContext } from "../driver.ts";
 import { Checkpoints } from "./checkpoints.ts";
+import { writtenNode } from "./compressing.ts";
 import { ZeroReach } from "./chunks.ts";
 import { GuestFilter } from "./guests.ts";
 import type { BackupImages } from "./opening.ts";
@@ -58,12 +59,14 @@ export async function beginWork(parts: WorkParts): Promise<Work> {
   if (start.layerFrom !== undefined) pending.mark(start.layerFrom, size - start.layerFrom);
   const state = { isTargetBlank: start.isTargetBlank };
   const late: { tasks?: CopyTasks } = {};
+  const isWritten = context.resumeFrom !== undefined;
+  const to = writtenNode(parameters, target, { cluster, isWritten });
   const makeCopy = (from: BlockNode) => {
     bitmap?.freeze();
     if (start.isByBitmap) bitmap?.markIn(pending);
     return new BlockCopy({
       source: from,
-      target: target.node,
+      target: to,
       cluster,
       pending,
       get isTargetZero() {

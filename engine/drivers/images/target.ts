@@ -87,6 +87,8 @@ export interface CopyTarget {
   readonly fileSize: number;
   /** True if there is an image to write to. */
   readonly isOpen: boolean;
+  /** True if it can be written compressed. */
+  readonly canCompress: boolean;
   /** What is written. Not before it is open. */
   readonly node: BlockNode;
   /** Bytes that the image gives out at once: 1 for raw. */
@@ -165,6 +167,11 @@ export class TargetImage implements CopyTarget {
   /** True if there is an image to write to. */
   get isOpen(): boolean {
     return this.#node !== undefined;
+  }
+
+  /** True if it can be written compressed. */
+  get canCompress(): boolean {
+    return this.format === "qcow2";
   }
 
   /** What is written. */

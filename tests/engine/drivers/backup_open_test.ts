@@ -199,11 +199,6 @@ describe("backup.parameters()", () => {
       "bitmap-mode",
       "Cannot specify bitmap sync mode without a bitmap",
     ],
-    [
-      { ...paths, compress: true },
-      "compress",
-      "Compression is not supported for this drive ",
-    ],
     [{ ...paths, format: "vmdk" }, "format", "Unknown file format 'vmdk'"],
     [
       { ...paths, "min-cluster-size": 65_537 },
