@@ -94,7 +94,7 @@ export class Creation {
     bitmaps: BitmapChanges,
   ): Promise<Created> {
     const { ledger, drivers, nodes } = this.#engine;
-    const unused = opened.map((job) => ({ driver: job.driver }));
+    const unused = new Set(opened.keys());
     let isMade = false;
     try {
       this.#engine.assertOpen();
@@ -104,16 +104,18 @@ export class Creation {
       const answer = this.#engine.answer(decision, commandId, metadata, isIdempotent, place);
       command.plans.forEach((plan, index) => {
         const live = ledger.entryOfRun(plan.runId)?.liveOf(plan.runId);
-        const job = unused[index];
+        const job = opened[index];
         if (live === undefined || job === undefined) return;
         live.driver = job.driver;
-        delete unused[index];
+        unused.delete(index);
       });
       await answer;
       isMade = true;
       return { groupId: command.groupId, runIds: command.plans.map((plan) => plan.runId) };
     } finally {
-      for (const live of unused) await drivers.close(live).catch(() => {});
+      for (const index of unused) {
+        await drivers.close({ driver: opened[index]!.driver }).catch(() => {});
+      }
       if (isMade) bitmaps.keep();
       else bitmaps.undo();
     }

@@ -127,12 +127,21 @@ export class Drivers {
     return live.driver;
   }
 
+  /** Forgets a driver that has nothing to close. Returns false if it has to be closed. */
+  dropUnheld(live: { driver: DriverJob | undefined }): boolean {
+    const { driver } = live;
+    const session = driver && this.#sessions.get(driver)?.();
+    if (driver?.close !== undefined || session !== undefined) return false;
+    live.driver = undefined;
+    return true;
+  }
+
   /** Closes a job's driver, once its run has ended. Safe to call twice. */
   async close(live: { driver: DriverJob | undefined }): Promise<void> {
     const { driver } = live;
+    if (driver === undefined || this.dropUnheld(live)) return;
     live.driver = undefined;
-    const session = driver && this.#sessions.get(driver)?.();
-    if (driver === undefined || driver.close === undefined && session === undefined) return;
+    const session = this.#sessions.get(driver)?.();
     const closing = closeBoth(driver, session);
     this.#closings.add(closing);
     try {

@@ -253,7 +253,7 @@ export class Engine {
 
   /** Closes a job's driver; its failure is recorded while the log can be written. */
   closeDriver(live: LiveDriver): void {
-    if (live.driver === undefined) return;
+    if (live.driver === undefined || this.drivers.dropUnheld(live)) return;
     const entry = this.ledger.entryOfRun(live.runId);
     const closing = this.#closeDriver(live);
     // A job that is dismissed at its end is over before its driver is closed.

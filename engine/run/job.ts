@@ -45,10 +45,15 @@ export class Job {
     engine.waits.add(state.runId, follow);
   }
 
+  /** @internal The state of a job that is not finished. */
+  static live(engine: Engine, runId: string): JobState | undefined {
+    const entry = engine.ledger.entryOfRun(runId);
+    return entry && memberOf(entry.durable, runId);
+  }
+
   /** @internal The state of a job that may be finished and only in the log. */
   static async find(engine: Engine, runId: string): Promise<JobState> {
-    const entry = engine.ledger.entryOfRun(runId);
-    const live = entry && memberOf(entry.durable, runId);
+    const live = Job.live(engine, runId);
     if (live !== undefined) return live;
     let state = INITIAL_JOB;
     for await (const event of engine.options.store.readStream(jobStream(runId))) {

@@ -110,7 +110,9 @@ export class Joblog {
   async #create(request: JobRequest, isStarted: boolean, context: CommandContext): Promise<Job> {
     const options = { verb: "create", mode: "individual", isStarted } as const;
     const { runIds } = await this.#commands.create([request], options, context);
-    return await this.#jobOf(runIds[0]!);
+    const runId = runIds[0]!;
+    const state = Job.live(this.#engine, runId);
+    return state === undefined ? await this.#jobOf(runId) : this.#object(state);
   }
 
   /**

@@ -37,6 +37,13 @@ export type DurableListener = (
   after: TxnState,
 ) => void;
 
+/** What an event made of its transaction. */
+interface Change {
+  readonly entry: TxnEntry;
+  readonly event: JobEvent;
+  readonly after: TxnState;
+}
+
 /** Metadata of what the engine does by itself. */
 export const BY_ENGINE: EventMetadata = { actor: "engine", via: "engine" };
 
@@ -145,7 +152,10 @@ export class Ledger {
     if (events.length === 0) return;
     const streams = this.#streams(events, metadata);
     const pending = this.#store.enqueue({ streams, ...options });
-    const changes = pending.events.map((event) => this.#evolve(event as RecordedEvent & JobEvent));
+    const changes: (Change | undefined)[] = [];
+    for (const event of pending.events) {
+      changes.push(this.#evolve(event as RecordedEvent & JobEvent));
+    }
     await this.#follow(pending, changes);
   }
 
@@ -177,13 +187,13 @@ export class Ledger {
     return this.#entries.get(stream.slice(4))?.head.version ?? 0;
   }
 
-  #evolve(event: JobEvent): [TxnEntry, JobEvent, TxnState] | undefined {
+  #evolve(event: JobEvent): Change | undefined {
     if (this.#versions.has(event.stream)) this.#versions.set(event.stream, event.version);
     const entry = this.#entryFor(event);
     if (entry === undefined) return undefined;
     entry.head = evolveTxn(entry.head, event);
     if (event.type === "JobDismissed") this.#releaseId(event);
-    return [entry, event, entry.head];
+    return { entry, event, after: entry.head };
   }
 
   #entryFor(event: JobEvent): TxnEntry | undefined {
@@ -214,14 +224,15 @@ export class Ledger {
 
   async #follow(
     pending: PendingAppend,
-    changes: readonly ([TxnEntry, JobEvent, TxnState] | undefined)[],
+    changes: readonly (Change | undefined)[],
   ): Promise<void> {
     await pending.durable;
-    const [first] = pending.events;
-    for (const [index, change] of changes.entries()) {
-      this.#durablePosition = first!.position + index;
+    const first = pending.events[0]!.position;
+    for (let index = 0; index < changes.length; index += 1) {
+      this.#durablePosition = first + index;
+      const change = changes[index];
       if (change === undefined) continue;
-      const [entry, event, after] = change;
+      const { entry, event, after } = change;
       const before = entry.durable;
       entry.durable = after;
       this.#listener(entry, event, before, after);

@@ -51,28 +51,36 @@ export class Waits {
   }
 
   /** Waits until a job's state fulfils a condition; what the condition throws is rejected with. */
-  async until(
+  until(
     runId: string,
     condition: (job: JobState) => boolean,
     signal?: AbortSignal,
   ): Promise<JobState> {
+    if (this.#end !== undefined) return Promise.reject(this.#end);
     const { promise, resolve, reject } = Promise.withResolvers<JobState>();
-    const stop = this.watch(runId, (job) => {
-      try {
-        if (condition(job)) resolve(job);
-      } catch (error) {
-        reject(error);
-      }
-    });
-    const abort = () => reject(signal?.reason);
-    signal?.addEventListener("abort", abort);
-    // No `Promise.finally`, which takes another number of turns on each runtime.
-    try {
-      return await this.orEnd(promise);
-    } finally {
-      stop();
+    const stop = () => {
+      this.remove(runId, look);
+      this.#rejects.delete(fail);
       signal?.removeEventListener("abort", abort);
-    }
+    };
+    const fail = (error: unknown) => {
+      stop();
+      reject(error);
+    };
+    const abort = () => fail(signal?.reason);
+    const look = (job: JobState) => {
+      try {
+        if (!condition(job)) return;
+        stop();
+        resolve(job);
+      } catch (error) {
+        fail(error);
+      }
+    };
+    this.add(runId, look);
+    this.#rejects.add(fail);
+    signal?.addEventListener("abort", abort);
+    return promise;
   }
 
   /** Resolves with the later answer to an accepted command; rejects if that is a refusal. */

@@ -238,9 +238,16 @@ export function evolveTxn(txn: TxnState, event: JobEvent): TxnState {
 }
 
 function evolveMember(txn: TxnState, runId: string, event: JobEvent): readonly JobState[] {
-  const index = txn.jobs.findIndex((job) => job.runId === runId);
-  if (index >= 0) return txn.jobs.with(index, evolveJob(txn.jobs[index]!, event));
-  return [...txn.jobs, evolveJob({ ...INITIAL_JOB, runId, txnId: txn.txnId }, event)];
+  const jobs = txn.jobs.slice();
+  for (let index = 0; index < jobs.length; index += 1) {
+    if (jobs[index]!.runId !== runId) continue;
+    jobs[index] = evolveJob(jobs[index]!, event);
+    return jobs;
+  }
+  const created = { ...INITIAL_JOB, runId, txnId: txn.txnId };
+  applyToJob(created, event);
+  jobs.push(created);
+  return jobs;
 }
 
 function applyGroupFact(txn: Draft<TxnState>, event: JobEvent): void {

@@ -232,7 +232,9 @@ export function internalPauses(job: JobState): number {
 
 /** The member with this run id. */
 export function memberOf(txn: TxnState, runId: string): JobState | undefined {
-  return txn.jobs.find((job) => job.runId === runId);
+  // A loop, because this is asked several times an event.
+  for (const job of txn.jobs) if (job.runId === runId) return job;
+  return undefined;
 }
 
 /** The name that texts use for a job: its id, or a word for an internal one. */
