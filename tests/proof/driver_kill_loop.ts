@@ -7,7 +7,8 @@
  * - `--seed` chooses images, writes and moments; what meets what is left to the machine.
  * - `--budget-s` ends the proof after so many seconds. @default no bound
  * - `--rounds` kills each driver so often: backup, mirror, stream, commit of inner layers and of
- *   the active one, each in all its cases. @default 200, or no bound when there is a budget
+ *   the active one, each in all its cases, and changes of the graph of nodes.
+ *   @default 200, or no bound when there is a budget
  * - `--only` takes the cases alone whose name begins with the text, as `stream, nodes`.
  * - `--keep` leaves the folder there when something was found.
  *
@@ -24,6 +25,7 @@ import { numbersFrom } from "../engine/block/qcow2/seeded.ts";
 import { ImageFolder } from "../support/images.ts";
 import { BackupKills, type BackupShape } from "./driver_kill_loop/backup_kills.ts";
 import { ChainKills, type ChainScene } from "./driver_kill_loop/chain_kills.ts";
+import { GraphKills } from "./driver_kill_loop/graph_kills.ts";
 import type { KillCase } from "./driver_kill_loop/kill_case.ts";
 import { type CopyMode, MirrorKills } from "./driver_kill_loop/mirror_kills.ts";
 import { SCENES } from "./driver_kill_loop/scenes.ts";
@@ -35,7 +37,7 @@ const ROUNDS_OF_JOB = 6;
 /** Left of the budget for the last job to end. */
 const SETTLE_MS = 8_000;
 
-type DriverName = "backup" | "mirror" | "stream" | "commit" | "active commit";
+type DriverName = "backup" | "mirror" | "stream" | "commit" | "active commit" | "graph";
 
 interface Row {
   readonly driver: DriverName;
@@ -65,6 +67,7 @@ const ROWS: readonly Row[] = [
     const [driver = "", shape = ""] = name.split(", ");
     return chainRow(driver as DriverName, shape, scene);
   }),
+  { driver: "graph", shape: "random", make: (folder, seed) => new GraphKills(folder, seed) },
   backupRow("top of a chain to qcow2"),
   mirrorRow("write-blocking"),
   backupRow("raw to raw"),
