@@ -195,7 +195,15 @@ const FOLDS: { readonly [T in GraphEventType]: Fold<T> } = {
   BitmapEnabled: (graph, data) => changedBitmap(graph, data, { isEnabled: true }),
   BitmapDisabled: (graph, data) => changedBitmap(graph, data, { isEnabled: false }),
   BitmapMerged: (graph, data) => changedBitmap(graph, data, {}),
-  BitmapReleased: (graph, data) => changedBitmap(graph, data, {}),
+  BitmapReleased(graph, data) {
+    const same = changedBitmap(graph, data, {});
+    if (data.becomes === "everything") return same;
+    // Its successor is in its place now, which is younger than the others.
+    return changed(graph, data.node, ({ bitmaps }) => {
+      const index = bitmaps.findIndex(({ name }) => name === data.bitmap);
+      return { bitmaps: [...bitmaps.toSpliced(index, 1), bitmaps[index]!] };
+    });
+  },
   BitmapLost: (graph, data) => changedBitmap(graph, data, { isLost: true, isEnabled: false }),
   BitmapKept: (graph, data) => changedBitmap(graph, data, { isPersistent: true }),
   BitmapFound: (graph, { isInconsistent, ...data }) =>

@@ -50,7 +50,9 @@ function nodeInfo(node: LiveNode) {
       format: node.driver,
       ...(node.sizeBytes === null ? {} : { "virtual-size": node.sizeBytes }),
     },
-    ...(node.bitmaps.length === 0 ? {} : { "dirty-bitmaps": node.bitmaps.map(bitmapInfo) }),
+    ...(node.bitmaps.length === 0
+      ? {}
+      : { "dirty-bitmaps": node.bitmaps.toReversed().map(bitmapInfo) }),
   };
 }
 

@@ -96,6 +96,12 @@ describe("evolveGraph()", () => {
     assertEquals(of(["BitmapDisabled", MAP], ["BitmapEnabled", MAP])?.isEnabled, true);
     assertEquals(of(["BitmapCleared", MAP], ["BitmapMerged", { ...MAP, sources: [] }]), fresh);
     assertEquals(of(["BitmapReleased", { ...MAP, runId: "r", becomes: "written" }]), fresh);
+    const two: Fact = ["BitmapAdded", { ...MAP, bitmap: "two", granularity: 512, isEnabled: true }];
+    const namesAfter = (becomes: "written" | "everything") =>
+      folded(FILE, DISK, MAP_ADDED, two, ["BitmapReleased", { ...MAP, runId: "r", becomes }])
+        .nodes[1]!.bitmaps.map(({ name }) => name);
+    assertEquals(namesAfter("written"), ["two", "map"]);
+    assertEquals(namesAfter("everything"), ["map", "two"]);
     assertEquals(of(["BitmapLost", MAP]), { ...fresh, isEnabled: false, isLost: true });
     assertEquals(of(["BitmapKept", MAP]), { ...fresh, isPersistent: true });
     assertEquals(of(["BitmapRemoved", MAP]), undefined);
