@@ -68,7 +68,7 @@ function demandNode(view: GraphView, name: string): NodeState {
 function demandBitmap(view: GraphView, { node, bitmap }: BitmapName): BitmapState {
   // The bitmap of a node that is missing can still be removed.
   const found = view.node(node);
-  if (found === undefined) return refuse(refusals.noSuchDevice(node), node);
+  if (found === undefined) return refuse(refusals.noNodeOfBitmap(node), node);
   const state = found.bitmaps.find(({ name }) => name === bitmap);
   return state ?? refuse(refusals.noSuchBitmap(bitmap), bitmap);
 }
@@ -87,7 +87,7 @@ function checkName(name: string): void {
 function checkGranularity(granularity: number): void {
   const isPower = granularity > 0 && Number.isInteger(Math.log2(granularity));
   if (isPower && granularity >= 512 && granularity <= 2_147_483_648) return;
-  const text = "Granularity must be a power of 2 and at least 512";
+  const text = "Granularity must be power of 2 and at least 512";
   refuse(refusals.parameterFault(text), "granularity");
 }
 

@@ -21,6 +21,7 @@ import { Qcow2Image } from "../block/qcow2/image.ts";
 import { Qcow2Node } from "../block/qcow2/qcow2_node.ts";
 import type { Qcow2Header } from "../block/qcow2/header.ts";
 import { RawNode } from "../block/raw.ts";
+import { systemWords } from "../block/system_words.ts";
 import { graphError, NODE_READ_ONLY, openFailed, parameterFault } from "./refusals.ts";
 
 /** Opens files; tests put faults in here. */
@@ -57,25 +58,6 @@ export type ChildEdges = ReadonlyMap<string, Edge>;
 
 type Opener = (recipe: NodeRecipe, edges: ChildEdges, files: FileOpener) => Promise<BlockNode>;
 
-/** Errno texts of a file that cannot be opened. Source: glibc strerror. */
-const SYSTEM_WORDS: Readonly<Record<string, string>> = {
-  EPERM: "Operation not permitted",
-  ENOENT: "No such file or directory",
-  EIO: "Input/output error",
-  ENXIO: "No such device or address",
-  EACCES: "Permission denied",
-  EBUSY: "Device or resource busy",
-  ENODEV: "No such device",
-  ENOTDIR: "Not a directory",
-  EISDIR: "Is a directory",
-  EINVAL: "Invalid argument",
-  EMFILE: "Too many open files",
-  ETXTBSY: "Text file busy",
-  EROFS: "Read-only file system",
-  ENAMETOOLONG: "File name too long",
-  ELOOP: "Too many levels of symbolic links",
-};
-
 const READ_ONLY_CODES: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EROFS"]);
 
 function edgeOf(edges: ChildEdges, role: string): Edge {
@@ -100,7 +82,7 @@ async function openFile(recipe: NodeRecipe, _edges: ChildEdges, files: FileOpene
     if (!isReadOnly && isAutoReadOnly && READ_ONLY_CODES.has(error.code)) {
       return await openFile({ ...recipe, isReadOnly: true }, _edges, files);
     }
-    const words = SYSTEM_WORDS[error.code] ?? error.message;
+    const words = systemWords(error);
     const text = `Could not open '${options["filename"]}': ${words}`;
     throw graphError(openFailed(text), file, error);
   }

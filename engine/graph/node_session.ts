@@ -190,6 +190,8 @@ export class NodeSession {
         graph.live.add(new LiveNode(node.data, block, edges));
         await graph.options.record([node, ...moves]);
       });
+      // That of a commit of inner layers is nobody's main node. Source: block/commit.c.
+      if (request.driver !== "commit_top") this.hold(node.data.node);
       return node.data.node;
     });
   }

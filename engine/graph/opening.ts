@@ -118,6 +118,7 @@ export class Opening {
   }
 
   async #openNode(planned: PlannedNode): Promise<void> {
+    if (planned.refusal !== undefined) throw planned.refusal;
     const backing = planned.needsBacking ? await this.#openBacking(planned) : undefined;
     const added = backing === undefined ? planned.added : withBacking(planned.added, backing);
     const edges = new Map<string, Edge>();

@@ -9,6 +9,7 @@
  * Source: QEMU 7.2 block.c bdrv_open_inherit, bdrv_assign_node_name, bdrv_inherited_options;
  * util/id.c id_wellformed, id_generate.
  */
+import type { JoblogError } from "../../events/log/errors.ts";
 import type { JsonObject } from "../../events/log/event.ts";
 import type { AddedNode } from "./changes.ts";
 import type { Definition } from "./definition.ts";
@@ -27,6 +28,8 @@ export interface PlannedNode {
   readonly isAutoReadOnly: boolean;
   /** True for an overlay whose header says what its backing file is. */
   readonly needsBacking: boolean;
+  /** Why it cannot be opened: known before, told when its children are open. */
+  readonly refusal: JoblogError | undefined;
 }
 
 /** How a definition is taken. */
@@ -91,15 +94,17 @@ class Plan {
   ): string {
     const { driver, isReadOnly = parent.isReadOnly, isAutoReadOnly = parent.isAutoReadOnly } =
       definition;
-    const node = this.#nameFor(definition.name);
+    const node = definition.name ?? this.#generate();
     const children: Record<string, string> = {};
+    let refusal: JoblogError | undefined;
     for (const [role, child] of definition.children) {
       if (child === null) continue;
       const follows = { isReadOnly: role === "backing" || isReadOnly, isAutoReadOnly };
-      children[role] = typeof child === "string"
-        ? this.#reference(child)
-        : this.add(child, false, follows);
+      if (typeof child === "string") refusal ??= this.#referenceRefusal(child);
+      children[role] = typeof child === "string" ? child : this.add(child, false, follows);
     }
+    if (definition.name !== undefined) refusal ??= this.#nameRefusal(node);
+    this.#taken.add(node);
     const { filename } = definition.options as { readonly filename?: string };
     const path = filename === undefined ? null : absolutePath(this.#options.folder, filename);
     const isExplicit = isTop && this.#options.isExplicit;
@@ -109,29 +114,27 @@ class Plan {
       added: { node, driver, options, path, children, isExplicit, isReadOnly, owner },
       isAutoReadOnly,
       needsBacking: driver === "qcow2" && !definition.children.has("backing"),
+      refusal,
     });
     return node;
   }
 
-  #nameFor(name: string | undefined): string {
-    if (name === undefined) {
-      this.#nameCount = Math.max(this.#nameCount, FIRST_NUMBER - 1) + 1;
-      return `${GENERATED}${this.#nameCount}`;
-    }
-    const refusal = nameRefusal(this.#view, name) ??
-      (this.#taken.has(name) ? refusals.duplicateNode(name) : undefined);
-    if (refusal !== undefined) throw graphError(refusal, name);
-    this.#taken.add(name);
-    return name;
+  #generate(): string {
+    this.#nameCount = Math.max(this.#nameCount, FIRST_NUMBER - 1) + 1;
+    return `${GENERATED}${this.#nameCount}`;
   }
 
-  #reference(name: string): string {
-    if (this.#options.opened?.has(name) === true) return name;
+  #nameRefusal(name: string): JoblogError | undefined {
+    const refusal = nameRefusal(this.#view, name) ??
+      (this.#taken.has(name) ? refusals.duplicateNode(name) : undefined);
+    return refusal && graphError(refusal, name);
+  }
+
+  #referenceRefusal(name: string): JoblogError | undefined {
+    if (this.#options.opened?.has(name) === true) return undefined;
     const node = this.#view.node(name);
-    if (node === undefined) throw graphError(refusals.noSuchDevice(name), name);
-    const refusal = this.#view.missing(node);
-    if (refusal !== undefined) throw graphError(refusal, name);
-    return name;
+    const refusal = node === undefined ? refusals.noSuchDevice(name) : this.#view.missing(node);
+    return refusal && graphError(refusal, name);
   }
 }
 
@@ -161,8 +164,9 @@ function recorded(
 /**
  * The nodes that a definition makes, children first.
  *
- * @throws {JoblogError} code "invalidNodeName", "duplicateNode", "unknownNode" or "nodeMissing",
- * whichever is met first on the way down
+ * A name that cannot be taken, or leads nowhere, is told of the node that has it: its children are
+ * opened before, and what is wrong with them comes first. Source: QEMU 7.2 block.c
+ * bdrv_open_common, bdrv_assign_node_name.
  */
 export function planNodes(
   view: GraphView,

@@ -77,6 +77,11 @@ export function deviceNotFound(name: string): GraphRefusal {
   return { code: "unknownDevice", text: `Device '${name}' not found` };
 }
 
+/** The same of a command on a bitmap that is there. Source: block_dirty_bitmap_lookup. */
+export function noNodeOfBitmap(name: string): GraphRefusal {
+  return { code: "unknownNode", text: `Node '${name}' not found` };
+}
+
 /** A reference in options, or an argument that can only name a node. */
 export function noSuchReference(name: string): GraphRefusal {
   return { code: "unknownNode", text: `Cannot find device='' nor node-name='${name}'` };

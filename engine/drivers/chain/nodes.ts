@@ -41,6 +41,17 @@ export function isNodeName(nodes: JobNodes | undefined, name: string): boolean {
   }
 }
 
+/** QEMU's name of such a node is not that of the file below. */
+const NAMED_OTHERWISE: ReadonlySet<string> = new Set(["blkdebug", "copy-on-read", "throttle"]);
+
+/** The file that a node is known by. Source: QEMU 7.2 block.c bdrv_refresh_filename. */
+function plainFileOf(nodes: JobNodes, node: NodeState): string | undefined {
+  if (node.path !== null) return node.path;
+  if (NAMED_OTHERWISE.has(node.driver)) return undefined;
+  const below = node.children["file"];
+  return below === undefined ? undefined : plainFileOf(nodes, nodes.find(below));
+}
+
 function fileNodeOf(nodes: JobNodes, node: NodeState): NodeState | undefined {
   for (let at = node;;) {
     if (at.path !== null) return at;
@@ -139,7 +150,8 @@ export function findFileIn(
   const isNamed = (above: NodeState) => referenceOf(nodes, above.name)?.name === file;
   return chain.findIndex((node, index) => {
     if (isFilterNode(node)) return false;
-    const found = fileOf(nodes, node);
+    const found = plainFileOf(nodes, node);
+    if (found === undefined) return false;
     if (found === path || found === file) return true;
     const overlay = chain.slice(0, index).findLast((each) => !isFilterNode(each));
     return overlay !== undefined && isNamed(overlay);

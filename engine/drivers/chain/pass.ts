@@ -141,6 +141,8 @@ export class ChainPass {
     await context.stepsSaved();
     const delayMs = context.speed.account(0);
     if (delayMs > 0) {
+      // What fails now is not to be met after a rest of hours.
+      if (this.#count > 0) return await this.#nextEnd();
       this.#steps.close();
       // Timers know whole milliseconds; a rest of less would be asked for again and again.
       return await context.sleep(Math.ceil(delayMs));

@@ -59,15 +59,15 @@ function checkApart(input: JsonObject, one: string, other: string): void {
 /**
  * Checks a commit's parameters and fills in defaults.
  *
- * Checks run in this order: the device, that top and base are named once, each of the others,
- * unknown names. What only the chain can tell is checked at the opening.
+ * Checks run in this order: the device, that the top is named once, each of the others, unknown
+ * names. What only the chain can tell is checked at the opening, and then that the base is named
+ * once.
  *
  * @throws {JoblogError} code "invalidParameter"; `subject` is the parameter's name
  */
 export function commitParameters(input: JsonObject): CommitParameters {
   const device = pathParameter(input, "device");
   checkApart(input, "top-node", "top");
-  checkApart(input, "base-node", "base");
   const checked: CommitParameters = {
     device,
     "backing-mask-protocol": booleanParameter(input, "backing-mask-protocol", false),

@@ -50,6 +50,9 @@ async function baseIndex(
   top: number,
 ): Promise<number> {
   const { base, "base-node": node } = parameters;
+  if (base !== undefined && node !== undefined) {
+    refuse("base", "'base-node' and 'base' are mutually exclusive", base);
+  }
   if (base === undefined && node === undefined) {
     let lowest = chain.length - 1;
     while (lowest > top && chain.isFilter(lowest)) lowest--;
@@ -63,7 +66,7 @@ async function baseIndex(
     }
   } else if (found <= top) {
     // Looked for below the top only.
-    if (found !== top) refuse("base", `Can't find '${base}' in the backing chain`, base);
+    refuse("base", `Can't find '${base}' in the backing chain`, base);
   }
   if (found === top) refuse("base", "cannot commit an image into itself", base ?? node);
   return found;

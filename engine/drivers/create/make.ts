@@ -10,6 +10,8 @@
 
 import { BlockError } from "../../block/errors.ts";
 import { FileNode } from "../../block/file_node.ts";
+import type { BlockNode } from "../../block/node.ts";
+import { systemWords } from "../../block/system_words.ts";
 import { formatQcow2, type Qcow2CreateOptions } from "../../block/qcow2/mod.ts";
 import type { DriverContext, OpenContext } from "../driver.ts";
 import type { FileCreate, Qcow2Create } from "./parameters.ts";
@@ -63,13 +65,29 @@ function backingOf(
   throw fault(backingFile, text);
 }
 
+/** A system error in words of what was to be done; the errno stays. */
+function worded(error: unknown, words: string): unknown {
+  if (!(error instanceof BlockError)) return error;
+  const text = `${words}: ${systemWords(error)}`;
+  const { operation, subject } = error;
+  return new BlockError(error.code, text, { operation, subject, cause: error });
+}
+
+async function openedFile(filename: string, folder: string): Promise<FileNode> {
+  try {
+    return await FileNode.open(filename, { create: "ifMissing", folder });
+  } catch (error) {
+    throw worded(error, `Could not create '${filename}'`);
+  }
+}
+
 /** Makes a file of zeros. @throws {BlockError} EBUSY when another job has it */
 export async function makeFile(
   { filename, size }: FileCreate,
   context: DriverContext,
   place: OpenContext,
 ) {
-  const file = await FileNode.open(filename, { create: "ifMissing", folder: place.baseFolder });
+  const file = await openedFile(filename, place.baseFolder);
   const release = await place.claim?.(file.identity, "write");
   try {
     if (place.claim !== undefined && release === undefined) {
@@ -87,6 +105,16 @@ export async function makeFile(
   } finally {
     release?.();
     await file.close();
+  }
+}
+
+/** Source: QEMU 7.2 block/qcow2.c qcow2_co_create: what is written first is the header. */
+async function formatted(node: BlockNode, format: Qcow2CreateOptions): Promise<void> {
+  try {
+    await formatQcow2(node, format);
+  } catch (error) {
+    const isWrite = error instanceof BlockError && error.operation === "write";
+    throw isWrite ? worded(error, "Could not write qcow2 header") : error;
   }
 }
 
@@ -113,8 +141,9 @@ export async function makeQcow2(
     ...(preallocation === undefined ? {} : { preallocation }),
     ...backingOf(options),
   };
-  if (node.size === 0) return await formatQcow2(node, format);
+  const make = () => formatted(node, format);
+  if (node.size === 0) return await make();
   const after = { size: options.size, format: "qcow2" };
   const act = { subject: node.name, before: { size: node.size }, after };
-  await context.act({ kind: "truncate", ...act }, () => formatQcow2(node, format));
+  await context.act({ kind: "truncate", ...act }, make);
 }

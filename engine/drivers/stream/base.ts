@@ -54,7 +54,7 @@ async function foundIndex(
   parameters: StreamParameters,
   chain: NamedChain,
 ): Promise<number | undefined> {
-  const { base, "base-node": baseNode, bottom, "backing-file": backingFile } = parameters;
+  const { base, "base-node": baseNode, bottom } = parameters;
   if (base !== undefined || baseNode !== undefined) {
     const found = base === undefined
       ? await chain.findNode(baseNode ?? "")
@@ -70,9 +70,18 @@ async function foundIndex(
     }
     return chain.next(found);
   }
-  if (backingFile !== undefined) {
-    const text = "backing file specified, but streaming the entire chain";
-    refuseBase("backing-file", text, backingFile);
-  }
   return chain.length;
+}
+
+/**
+ * Checks, once the nodes may be used, that a name for the header goes with an image that stays.
+ *
+ * @throws {JoblogError} code "invalidParameter". Source: QEMU 7.2 blockdev.c qmp_block_stream
+ */
+export function checkBackingFile(parameters: StreamParameters): void {
+  const { base, "base-node": baseNode, bottom, "backing-file": backingFile } = parameters;
+  const isWhole = base === undefined && baseNode === undefined && bottom === undefined;
+  if (!isWhole || backingFile === undefined) return;
+  const text = "backing file specified, but streaming the entire chain";
+  refuseBase("backing-file", text, backingFile);
 }

@@ -13,7 +13,7 @@ import {
 import type { ChainLayer } from "../chain/layer.ts";
 import type { OpenContext } from "../driver.ts";
 import { FileClaims, type ImagePlace, type OpenImageFile } from "../images/files.ts";
-import { baseIndex } from "./base.ts";
+import { baseIndex, checkBackingFile } from "./base.ts";
 import type { StreamImages } from "./images.ts";
 import type { StreamParameters } from "./parameters.ts";
 
@@ -140,6 +140,7 @@ export async function openStreamFiles(
   try {
     const files = await readChain(place, parameters.device);
     const base = await baseOf(parameters, place, files, context.isRecovery);
+    checkBackingFile(parameters);
     // The lowest layer has nothing below that could be filled in.
     const layers = await openLayers(place, files, (index) => index === 0);
     return new StreamFiles(layers, base, parameters, () => claims.release());

@@ -16,6 +16,7 @@ import type { NodeState } from "../../../events/job/graph_state.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { BackingReference, LayerExtent } from "../../block/qcow2/mod.ts";
 import type { WriterGate } from "../backup/guests.ts";
+import { checkFilterName } from "../chain/filter_name.ts";
 import type { ChainLayer } from "../chain/layer.ts";
 import {
   filterGate,
@@ -31,7 +32,7 @@ import {
 } from "../chain/nodes.ts";
 import type { OpenContext } from "../driver.ts";
 import type { JobNodes, RecordChanges } from "../nodes.ts";
-import { baseIndex } from "./base.ts";
+import { baseIndex, checkBackingFile } from "./base.ts";
 import type { StreamImages } from "./images.ts";
 import type { StreamParameters } from "./parameters.ts";
 
@@ -159,6 +160,8 @@ export async function openStreamNodes(
   if (nodes === undefined || !isNodeName(nodes, parameters.device)) return undefined;
   const streamed = await streamedNodes(nodes, parameters, context);
   for (const { name } of streamed) nodes.check(name, "stream");
+  checkBackingFile(parameters);
+  if (!context.isRecovery) checkFilterName(nodes, parameters["filter-node-name"]);
   for (const { name } of streamed) nodes.hold(name);
   const { name, isReadOnly } = topOf(streamed);
   if (isReadOnly) await nodes.setReadOnly(name, false);

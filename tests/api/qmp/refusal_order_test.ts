@@ -70,3 +70,53 @@ describe("refusals of commands with several faults", () => {
     ]);
   });
 });
+
+describe("refusals in a chain", () => {
+  it("block-commit: the base is looked for below the top, and named once", async () => {
+    await stage.chain();
+    await refusals("block-commit", [
+      [
+        { device: "top", "top-node": "mid", base: "mid.qcow2" },
+        "Can't find 'mid.qcow2' in the backing chain",
+      ],
+      [
+        { device: "top", top: "nope", base: "base.raw", "base-node": "base" },
+        "Top image file nope not found",
+      ],
+      [
+        { device: "top", base: "base.raw", "base-node": "base" },
+        "'base-node' and 'base' are mutually exclusive",
+      ],
+    ]);
+  });
+
+  it("block-stream: who uses the nodes before the name for the header, and the filter's", async () => {
+    await stage.chain();
+    const whole = { device: "top", "backing-file": "base.raw" };
+    await refusals("block-stream", [
+      [whole, "backing file specified, but streaming the entire chain"],
+      [
+        { device: "top", "filter-node-name": "base" },
+        "Could not create node: Duplicate nodes with node-name='base'",
+      ],
+      [
+        { device: "top", "filter-node-name": "0bad" },
+        "Could not create node: Invalid node-name: '0bad'",
+      ],
+    ]);
+    await stage.must("block-commit", { "job-id": "c", device: "top" });
+    await refusals("block-stream", [
+      [whole, "Node 'top' is busy: block device is in use by block job: commit"],
+    ]);
+  });
+});
+
+describe("jobs of type create", () => {
+  it("fail with what was to be done in front of the system's words", async () => {
+    const options = { driver: "file", filename: "gone/x.raw", size: 512 };
+    await stage.must("blockdev-create", { "job-id": "j", options });
+    await stage.client.status("j", "concluded");
+    const { return: [job] } = await stage.run("query-jobs");
+    assertEquals(job.error, "Could not create 'gone/x.raw': No such file or directory");
+  });
+});

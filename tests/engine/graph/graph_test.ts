@@ -230,7 +230,7 @@ describe("Graph.bitmap()", () => {
     ["Bitmap name cannot be empty", ({ graph }) => graph.bitmap("add", { node: "a", bitmap: "" })],
     ["Bitmap already exists: map", ({ graph }) => graph.bitmap("add", MAP)],
     [
-      "Granularity must be a power of 2 and at least 512",
+      "Granularity must be power of 2 and at least 512",
       ({ graph }) => graph.bitmap("add", { node: "a", bitmap: "x", granularity: 768 }),
     ],
     [

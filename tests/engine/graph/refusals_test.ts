@@ -34,18 +34,22 @@ const ADD: readonly Row[] = [
   [
     "a malformed name",
     ["invalidNodeName", "Invalid node-name: '0bad'"],
-    ({ graph }) => graph.add(raw("0bad")),
+    ({ graph }) => graph.add(raw("0bad", "a.raw")),
   ],
   [
     "a generated name",
     ["invalidNodeName", "Invalid node-name: '#block100'"],
-    ({ graph }) => graph.add(raw("#block100")),
+    ({ graph }) => graph.add(raw("#block100", "a.raw")),
   ],
   [
     "a long name",
     ["invalidNodeName", "Node name too long"],
-    ({ graph }) => graph.add(raw("x".repeat(32))),
+    ({ graph }) => graph.add(raw("x".repeat(32), "a.raw")),
   ],
+  ["a file that is not there before the name above it", [
+    "openFailed",
+    "Could not open 'none.raw': No such file or directory",
+  ], ({ graph }) => graph.add(raw("a", "none.raw"))],
   ["a reference to nothing", [
     "unknownNode",
     "Cannot find device='ghost' nor node-name='ghost'",
