@@ -99,6 +99,8 @@ export interface NewImage {
   readonly size: number;
   /** Bytes of a cluster. */
   readonly clusterSize?: number;
+  /** How clusters are compressed, if any are. */
+  readonly compressionType?: "zlib" | "zstd";
   /** Name of the backing file. */
   readonly backingFile?: string;
   /** Its format. */
@@ -117,6 +119,7 @@ export interface ImageTools {
     readonly backingFormat?: string;
     readonly compat?: string;
     readonly refcountBits?: number;
+    readonly compressionType?: "zlib" | "zstd";
     readonly isDirty?: boolean;
     readonly isCorrupt?: boolean;
   }>;
@@ -150,7 +153,11 @@ export interface ImageTools {
   convert(
     source: ImageName,
     target: { readonly path: string; readonly format: ImageFormat },
-    options: { readonly clusterSize?: number },
+    options: {
+      readonly clusterSize?: number;
+      readonly compress?: boolean;
+      readonly compressionType?: "zlib" | "zstd";
+    },
   ): Promise<void>;
 }
 

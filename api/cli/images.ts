@@ -27,6 +27,10 @@ export interface ImageOptions {
   readonly backingFormat?: "raw" | "qcow2";
   /** Bytes of a cluster. */
   readonly clusterSize?: number;
+  /** How clusters are compressed. */
+  readonly compressionType?: "zlib" | "zstd";
+  /** Writes compressed clusters. */
+  readonly compress?: boolean;
   /** Which counts are set right. */
   readonly repair?: "leaks" | "all";
   /** Sizes must be equal, too. */
@@ -87,6 +91,7 @@ const info: Work = async (invocation, tools, [path], options) => {
         type: image.format,
         data: {
           "compat": image.compat,
+          "compression-type": image.compressionType,
           "refcount-bits": image.refcountBits,
           "corrupt": image.isCorrupt,
         },
@@ -105,6 +110,13 @@ const info: Work = async (invocation, tools, [path], options) => {
     ]));
   return EXIT.ok;
 };
+
+function clustersOf({ clusterSize, compressionType }: ImageOptions) {
+  return {
+    ...(clusterSize === undefined ? {} : { clusterSize }),
+    ...(compressionType === undefined ? {} : { compressionType }),
+  };
+}
 
 const create: Work = async (invocation, tools, [path, length], options) => {
   const { backing } = options;
@@ -128,7 +140,7 @@ const create: Work = async (invocation, tools, [path, length], options) => {
   if (size < 0) throw usageError("size", "is no size of an image: give 0 or more", String(size));
   await tools.create(path!, kind, {
     size,
-    ...(options.clusterSize === undefined ? {} : { clusterSize: options.clusterSize }),
+    ...clustersOf(options),
     ...(backing === undefined ? {} : { backingFile: backing }),
     ...(options.backingFormat === undefined ? {} : { backingFormat: options.backingFormat }),
   });
@@ -196,13 +208,15 @@ const compare: Work = async (invocation, tools, [a, b], options) => {
 };
 
 const convert: Work = async (invocation, tools, [source, target], options) => {
-  const { clusterSize } = options;
   const kind = formatOf(target!, options.targetFormat);
-  const own = clusterSize === undefined ? {} : { clusterSize };
+  const { compress = false } = options;
+  if (compress && kind === "raw") {
+    throw usageError("compress", "is nothing that a raw image can have: give -O qcow2", target!);
+  }
   await tools.convert(
     { path: source!, format: options.format },
     { path: target!, format: kind },
-    own,
+    { ...clustersOf(options), compress },
   );
   invocation.tell({ filename: target, format: kind }, () => `made ${target} in format ${kind}\n`);
   return EXIT.ok;
@@ -213,6 +227,11 @@ const ofImage = (command: Command) =>
 const ofTwo = (command: Command, text: string) => {
   ofImage(command);
   format(command, "-O, --target-format <format>", text);
+};
+
+const compression = (command: Command) => {
+  const text = "how clusters are compressed (default: zlib)";
+  command.addOption(new Option("--compression-type <type>", text).choices(["zlib", "zstd"]));
 };
 
 /** The commands of `joblog image`. */
@@ -230,6 +249,7 @@ export const IMAGE_COMMANDS: readonly ImageCommand[] = [
         )
         .option("-b, --backing <file>", "its backing file, as it is named in the image")
         .option("--cluster-size <bytes>", "bytes of a cluster", bytes("cluster-size"));
+      compression(command);
       format(command, "--backing-format <format>", "format of the backing file");
     },
     work: create,
@@ -263,7 +283,9 @@ export const IMAGE_COMMANDS: readonly ImageCommand[] = [
     summary: "Copy what a guest sees of an image into a new one",
     options: (command, { bytes }) => {
       ofTwo(command, "format of the new image (default: as its name ends)");
-      command.option("--cluster-size <bytes>", "bytes of a cluster", bytes("cluster-size"));
+      command.option("-c, --compress", "write compressed clusters")
+        .option("--cluster-size <bytes>", "bytes of a cluster", bytes("cluster-size"));
+      compression(command);
     },
     work: convert,
   },

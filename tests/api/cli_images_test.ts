@@ -50,6 +50,19 @@ describe("joblog image", () => {
     if (HAS_QEMU) assertEquals(checkByQemu(at.path("b.qcow2")), { corruptions: 0, leaks: 0 });
   });
 
+  it("convert into compressed clusters, and refuse them for raw", async () => {
+    const run = (...words: string[]) => at.run("image", "convert", "base.raw", ...words);
+    assertEquals((await run("c.qcow2", "-c", "--compression-type", "zstd")).status, 0);
+    const check = await at.json("image", "check", "c.qcow2");
+    assert(check["compressed-clusters"] > 0);
+    assertEquals(check["compressed-clusters"], check["allocated-clusters"]);
+    const info = await at.json("image", "info", "c.qcow2");
+    assertEquals(info["format-specific"].data["compression-type"], "zstd");
+    assertEquals((await at.run("image", "compare", "base.raw", "c.qcow2")).status, 0);
+    const raw = await run("c.raw", "--compress");
+    assertEquals([raw.status, existsSync(at.path("c.raw"))], [2, false]);
+  });
+
   it("take the format from the name, a size behind it, and a backing beside it", async () => {
     assertEquals((await at.run("image", "create", "a.QCOW2", "3M")).out, MADE_QCOW2);
     assertEquals((await at.run("image", "create", "a.img", "512K")).status, 0);

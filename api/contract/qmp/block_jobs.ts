@@ -138,6 +138,7 @@ const CREATE_OPTIONS: QmpObject = {
       preallocation: optional(oneOf("Qcow2PreallocMode", ["off", "metadata"])),
       "lazy-refcounts": optional(BOOL),
       "refcount-bits": optional(INT),
+      "compression-type": optional(oneOf("Qcow2CompressionType", ["zlib", "zstd"])),
     }),
   },
 };

@@ -50,6 +50,10 @@ function faultOf(options: Qcow2Create): string | undefined {
     return "Different refcount widths than 16 bits require compatibility level 1.1 or above " +
       hint;
   }
+  if (version === "v2" && options["compression-type"] === "zstd") {
+    return "Non-zlib compression type is only supported with compatibility level 1.1 and above " +
+      hint;
+  }
   return undefined;
 }
 
@@ -132,6 +136,7 @@ export async function makeQcow2(
   if (text !== undefined) throw fault(name, text);
   const { version = "v3", preallocation, "lazy-refcounts": lazyRefcounts } = options;
   const { "cluster-size": clusterSize, "refcount-bits": refcountBits } = options;
+  const { "compression-type": compressionType } = options;
   const format: Qcow2CreateOptions = {
     size: options.size,
     compat: version === "v2" ? "0.10" : "1.1",
@@ -139,6 +144,7 @@ export async function makeQcow2(
     ...(refcountBits === undefined ? {} : { refcountBits }),
     ...(lazyRefcounts === undefined ? {} : { lazyRefcounts }),
     ...(preallocation === undefined ? {} : { preallocation }),
+    ...(compressionType === undefined ? {} : { compressionType }),
     ...backingOf(options),
   };
   const make = () => formatted(node, format);

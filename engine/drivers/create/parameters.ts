@@ -51,6 +51,8 @@ export type Qcow2Create = {
   readonly "lazy-refcounts"?: boolean;
   /** Bits of a refcount. @default 16 */
   readonly "refcount-bits"?: number;
+  /** How clusters are compressed. @default "zlib" */
+  readonly "compression-type"?: "zlib" | "zstd";
 };
 
 /** The parameters of a `create` as they are recorded. */
@@ -72,6 +74,7 @@ const QCOW2 = [
   "preallocation",
   "lazy-refcounts",
   "refcount-bits",
+  "compression-type",
 ] as const;
 
 function isObject(value: JsonValue | undefined): value is JsonObject {
@@ -122,6 +125,7 @@ function qcow2Options(input: JsonObject): Qcow2Create {
       preallocation: choiceParameter(input, "preallocation", ["off", "metadata"]),
       "lazy-refcounts": isLazy ? true : undefined,
       "refcount-bits": number("refcount-bits"),
+      "compression-type": choiceParameter(input, "compression-type", ["zlib", "zstd"]),
     }),
   };
 }

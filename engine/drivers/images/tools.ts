@@ -13,12 +13,14 @@ import { BlockError } from "../../block/errors.ts";
 import type { BlockNode, Extent } from "../../block/node.ts";
 import {
   checkQcow2,
+  type CompressionType,
   createQcow2,
   type Qcow2CheckResult,
   type Qcow2CreateOptions,
   Qcow2Node,
   type Qcow2Repair,
 } from "../../block/qcow2/mod.ts";
+import { copyCompressed } from "./copy_compressed.ts";
 import { openImageFile } from "./files.ts";
 import { type ImageFormat, probeFormat } from "./probe.ts";
 import { openSourceImage } from "./source.ts";
@@ -41,6 +43,8 @@ export interface ImageInfo {
   readonly compat?: string;
   /** Bits of a refcount. */
   readonly refcountBits?: number;
+  /** How its clusters are compressed, if any are. */
+  readonly compressionType?: CompressionType;
   /** True if it was not closed and its counts may be late. */
   readonly isDirty?: boolean;
   /** True if it is marked as corrupt. */
@@ -93,6 +97,7 @@ export async function imageInfo(path: string, format?: ImageFormat): Promise<Ima
     if (!(node instanceof Qcow2Node)) return await Promise.resolve(known);
     const { clusterBits, backingName, backingFormat, version, refcountOrder, incompatible } =
       node.header;
+    const { compressionType } = node.header;
     return {
       ...known,
       clusterSize: 2 ** clusterBits,
@@ -100,6 +105,7 @@ export async function imageInfo(path: string, format?: ImageFormat): Promise<Ima
       ...(backingFormat === undefined ? {} : { backingFormat }),
       compat: version === 3 ? "1.1" : "0.10",
       refcountBits: 2 ** refcountOrder,
+      compressionType,
       isDirty: (incompatible & 1n) !== 0n,
       isCorrupt: (incompatible & 2n) !== 0n,
     };
@@ -233,12 +239,42 @@ export async function compareImages(
   );
 }
 
-/** Copies what a guest sees into a new image. @throws {BlockError} EEXIST when it is there */
+async function copyPlain(from: BlockNode, to: BlockNode): Promise<void> {
+  const buffer = new Uint8Array(PIECE);
+  for (let at = 0; at < from.size;) {
+    const extent = await from.extent(at, from.size - at);
+    const length = extent.kind === "data" ? Math.min(extent.length, PIECE) : extent.length;
+    if (extent.kind === "data") {
+      await from.read(at, buffer.subarray(0, length));
+      await to.write(at, buffer.subarray(0, length));
+    }
+    at += length;
+  }
+}
+
+/** How an image is converted. */
+export interface ConvertOptions extends Omit<Qcow2CreateOptions, "size"> {
+  /** Writes compressed clusters. @default false */
+  readonly compress?: boolean;
+}
+
+/**
+ * Copies what a guest sees into a new image.
+ *
+ * @throws {BlockError} EEXIST when it is there; ENOTSUP when it is to be compressed and is raw
+ */
 export async function convertImage(
   source: { readonly path: string; readonly format?: ImageFormat | undefined },
   target: { readonly path: string; readonly format: ImageFormat },
-  options: Omit<Qcow2CreateOptions, "size"> = {},
+  { compress = false, ...options }: ConvertOptions = {},
 ): Promise<void> {
+  if (compress && target.format === "raw") {
+    throw new BlockError("ENOTSUP", `Cannot compress "${target.path}": raw is never compressed`, {
+      operation: "open",
+      subject: target.path,
+      hint: "Convert into a format that has compressed clusters, such as qcow2.",
+    });
+  }
   await using(source.path, source.format, async (from) => {
     const unit = target.format === "qcow2" ? 512 : 1;
     const size = Math.ceil(from.size / unit) * unit;
@@ -248,16 +284,8 @@ export async function convertImage(
       : (await openSourceImage(target.path, { folder: ".", format: "qcow2", readOnly: false }))
         .node;
     try {
-      const buffer = new Uint8Array(PIECE);
-      for (let at = 0; at < from.size;) {
-        const extent = await from.extent(at, from.size - at);
-        const length = extent.kind === "data" ? Math.min(extent.length, PIECE) : extent.length;
-        if (extent.kind === "data") {
-          await from.read(at, buffer.subarray(0, length));
-          await to.write(at, buffer.subarray(0, length));
-        }
-        at += length;
-      }
+      const { clusterSize = 65_536 } = options;
+      await (compress ? copyCompressed(from, to, clusterSize) : copyPlain(from, to));
       await to.flush();
     } finally {
       await to.close();

@@ -80,6 +80,12 @@ describe("create", () => {
       "Image size must be a multiple of 512 " +
         "bytes",
     );
+    const zstd = { ...base, version: "v2", "compression-type": "zstd" };
+    assertEquals(
+      (await make(zstd)).text,
+      "Non-zlib compression type is only supported with compatibility level 1.1 and above " +
+        "(use version=v3 or greater)",
+    );
     const gone = "Cannot find device='ghost' nor node-name='ghost'";
     assertEquals((await make({ ...base, file: "ghost" })).text, gone);
   });

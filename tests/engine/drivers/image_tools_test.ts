@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import * as fs from "node:fs";
 import { BlockError } from "../../../engine/block/errors.ts";
@@ -81,6 +81,31 @@ describe("image tools", () => {
       assertEquals(checkByQemu(again.path), { corruptions: 0, leaks: 0 });
     }
     await assertRejects(() => tools.convertImage(top, raw), BlockError, "it already exists");
+  });
+
+  for (const compressionType of ["zlib", "zstd"] as const) {
+    for (const clusterSize of [512, 65_536, 2 * MIB]) {
+      it(`convert into clusters of ${clusterSize}, packed with ${compressionType}`, async () => {
+        const from = { path: folder.sparse("holes", 9 * MIB + 700, [[0, MIB], [7 * MIB, 70_000]]) };
+        const to = { path: folder.file("packed"), format: "qcow2" } as const;
+        await tools.convertImage(from, to, { clusterSize, compressionType, compress: true });
+        assertEquals((await tools.compareImages(from, to)).mismatchAt, undefined);
+        const { compressedClusters, dataClusters, problems } = await tools.checkImage(to.path);
+        assertEquals(problems, []);
+        assert(compressedClusters > 0 && dataClusters * clusterSize <= 4 * MIB);
+        assertEquals((await tools.imageInfo(to.path)).compressionType, compressionType);
+        if (!HAS_QEMU) return;
+        qemuImg("compare", "-f", "raw", "-F", "qcow2", from.path, to.path);
+        assertEquals(checkByQemu(to.path), { corruptions: 0, leaks: 0 });
+      });
+    }
+  }
+
+  it("compress nothing into raw, and make nothing then", async () => {
+    const to = { path: folder.file("packed"), format: "raw" } as const;
+    const act = () => tools.convertImage({ path: folder.file("top") }, to, { compress: true });
+    await assertRejects(act, BlockError, "raw is never compressed");
+    assertEquals(folder.sizeOf("packed"), undefined);
   });
 
   it("find the first byte that differs, and zeros that one has more", async () => {
