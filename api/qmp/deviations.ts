@@ -57,9 +57,9 @@ export const DEVIATIONS: readonly Deviation[] = [
     scenarios: [],
   },
   {
-    id: "bitmaps-in-memory",
-    what: "A dirty bitmap cannot be persistent",
-    why: "Bits live in memory; a bitmap whose process is gone is told as inconsistent",
+    id: "bitmaps-outlive-processes",
+    what: "A bitmap that was in memory only is told as inconsistent after the next start",
+    why: "The graph is recorded, and the bits are not; QEMU forgets the node with the bitmap",
     scenarios: [],
   },
   {

@@ -58,7 +58,7 @@ export function checkGranularity(granularity: number): void {
   if (isPower && granularity >= GRANULARITY_MIN && granularity <= GRANULARITY_MAX) return;
   const text = granularity > GRANULARITY_MAX && isPower
     ? "Granularity must be at most 2147483648"
-    : "Granularity must be a power of 2 and at least 512";
+    : "Granularity must be power of 2 and at least 512";
   throw refused("EINVAL", text, String(granularity));
 }
 

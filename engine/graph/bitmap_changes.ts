@@ -25,6 +25,7 @@ import { type BitmapAction, decideBitmapAction } from "./bitmap_verbs.ts";
 import type { GraphChange } from "./changes.ts";
 import type { Graph } from "./graph.ts";
 import { GraphView } from "./graph_view.ts";
+import { dropRemoved } from "./kept_bitmaps.ts";
 import { applyToBitmaps } from "./live_nodes.ts";
 
 /** The graph with changes that are not recorded yet; throws when they do not fit. */
@@ -82,7 +83,7 @@ export class BitmapChanges {
       // One that is to be removed is there until the end.
       const done = this.#changes.filter(({ type }) => type !== "BitmapRemoved");
       const view = new GraphView(this.#fold(state, done), holds, uses);
-      const changes = decideBitmapAction(view, graph, action);
+      const changes = decideBitmapAction(view, graph.facts, action);
       // deno-lint-ignore require-await -- done at the moment at which nothing is in flight
       await graph.betweenWrites(changes, async () => {
         for (const change of changes) this.#apply(change);
@@ -97,6 +98,9 @@ export class BitmapChanges {
     for (const change of this.#changes) {
       if (change.type === "BitmapRemoved") applyToBitmaps(this.#graph.live, change);
     }
+    // Whoever looks at the graph next finds them gone from their images, too.
+    const changes = [...this.#changes];
+    void this.#graph.alone(() => dropRemoved(this.#graph, changes));
   }
 
   /** Takes everything back, the last first. */

@@ -1,12 +1,11 @@
 /**
  * Decisions about dirty bitmaps.
  *
- * Bits live in memory: a bitmap whose process is gone is lost, which is what QEMU calls
- * inconsistent; it can be removed and nothing else.
+ * Bits live in memory while a node is open. The image of a node may keep them from its closing on;
+ * a bitmap whose process ended without that is lost, which is what QEMU calls inconsistent: it can
+ * be removed and nothing else.
  *
  * Source: QEMU 7.2 block/monitor/bitmap-qmp-cmds.c; block/dirty-bitmap.c bdrv_dirty_bitmap_check.
- *
- * Differs from QEMU: `persistent` is refused; bitmaps are not kept in images.
  */
 import type { BitmapName } from "../../events/job/graph_events.ts";
 import type { BitmapState, NodeState } from "../../events/job/graph_state.ts";
@@ -18,14 +17,11 @@ import { graphError, type GraphRefusal } from "./refusals.ts";
 /** Most bytes of a bitmap's name. */
 export const BITMAP_NAME_MAX = 1_023;
 
-/** Tells whether a job has taken a bitmap. */
-export type IsBusy = (name: BitmapName) => boolean;
-
 /** A bitmap to make. */
 export interface BitmapRequest extends BitmapName {
   /** Bytes for each bit. @default that of the node's clusters, 4 to 64 KiB; else 64 KiB */
   readonly granularity?: number;
-  /** Refused when true. @default false */
+  /** True = the image keeps it, if it can. @default false */
   readonly persistent?: boolean;
   /** True = it does not record writes yet. @default false */
   readonly disabled?: boolean;
@@ -52,13 +48,17 @@ export interface BitmapPlace {
   sizeOf(node: string): number;
   /** True if somebody has taken a bitmap. */
   isBusy(name: BitmapName): boolean;
+  /** True if a bitmap lies in an image that is open for reading only. */
+  isBitmapReadOnly(name: BitmapName): boolean;
+  /** Why a node cannot keep another bitmap; undefined = it can. */
+  whyNotKept(name: BitmapName, granularity: number): string | undefined;
 }
 
 function refuse(refusal: GraphRefusal, subject: string): never {
   throw graphError(refusal, subject);
 }
 
-function demandNode(view: GraphView, name: string): NodeState {
+function demandOpen(view: GraphView, name: string): NodeState {
   const node = view.node(name);
   if (node === undefined) return refuse(refusals.noSuchDevice(name), name);
   const missing = view.missing(node);
@@ -68,14 +68,24 @@ function demandNode(view: GraphView, name: string): NodeState {
 function demandBitmap(view: GraphView, { node, bitmap }: BitmapName): BitmapState {
   // The bitmap of a node that is missing can still be removed.
   const found = view.node(node);
-  if (found === undefined) return refuse(refusals.noNodeOfBitmap(node), node);
+  if (found === undefined) return refuse(refusals.noSuchBitmapNode(node), node);
   const state = found.bitmaps.find(({ name }) => name === bitmap);
   return state ?? refuse(refusals.noSuchBitmap(bitmap), bitmap);
 }
 
-function checkUsable(name: BitmapName, state: BitmapState, isBusy: IsBusy, mayBeLost = false) {
-  if (isBusy(name)) refuse(refusals.bitmapBusy(name.bitmap), name.bitmap);
-  if (state.isLost && !mayBeLost) refuse(refusals.bitmapLost(name.bitmap), name.bitmap);
+/** Source: QEMU 7.2 block/dirty-bitmap.c bdrv_dirty_bitmap_check. */
+function checkUsable(
+  place: BitmapPlace,
+  name: BitmapName,
+  state: BitmapState,
+  checks: { readonly isChange?: boolean; readonly mayBeLost?: boolean } = {},
+): void {
+  const { bitmap } = name;
+  if (place.isBusy(name)) refuse(refusals.bitmapBusy(bitmap), bitmap);
+  if (checks.isChange === true && place.isBitmapReadOnly(name)) {
+    refuse(refusals.bitmapReadOnly(bitmap), bitmap);
+  }
+  if (state.isLost && checks.mayBeLost !== true) refuse(refusals.bitmapLost(bitmap), bitmap);
 }
 
 function checkName(name: string): void {
@@ -97,55 +107,58 @@ export function decideBitmapAction(
   place: BitmapPlace,
   action: BitmapAction,
 ): readonly GraphChange[] {
-  const isBusy = (name: BitmapName) => place.isBusy(name);
   switch (action.action) {
     case "block-dirty-bitmap-add":
-      return decideBitmapAdd(view, action, place.granularityOf(action.node));
+      return decideBitmapAdd(view, place, action);
     case "block-dirty-bitmap-merge":
-      return decideBitmapMerge(view, action, action.sources, isBusy, (node) => place.sizeOf(node));
+      return decideBitmapMerge(view, place, action, action.sources);
     default: {
       const verb = action.action.slice("block-dirty-bitmap-".length) as BitmapVerb;
-      return decideBitmapVerb(view, verb, action, isBusy);
+      return decideBitmapVerb(view, place, verb, action);
     }
   }
 }
 
 /**
- * A bitmap begins to record. Checks, in this order: the node, the name's presence, granularity,
- * `persistent`, the name's length, its uniqueness.
- *
- * @param granularityDefault for a request without one
+ * A bitmap begins to record. Checks, in this order: the name's presence, the node, granularity; for
+ * one that is to be kept its uniqueness and whether the image can; the name's length, its
+ * uniqueness.
  */
 export function decideBitmapAdd(
   view: GraphView,
+  place: BitmapPlace,
   request: BitmapRequest,
-  granularityDefault: number,
 ): readonly GraphChange[] {
-  const { node, bitmap, granularity = granularityDefault } = request;
-  const found = demandNode(view, node);
+  const { node, bitmap } = request;
   if (bitmap === "") checkName(bitmap);
+  const found = demandOpen(view, node);
+  const { granularity = place.granularityOf(node) } = request;
   checkGranularity(granularity);
-  if (request.persistent === true) {
-    const text = `Cannot make bitmap "${bitmap}" persistent: bitmaps are kept in memory only`;
-    refuse(refusals.parameterFault(text), "persistent");
+  const isThere = found.bitmaps.some(({ name }) => name === bitmap);
+  const isPersistent = request.persistent === true;
+  if (isPersistent && !isThere) {
+    const why = place.whyNotKept({ node, bitmap }, granularity);
+    if (why !== undefined) refuse(refusals.parameterFault(why), bitmap);
   }
+  if (isThere) refuse(refusals.duplicateBitmap(bitmap), bitmap);
   checkName(bitmap);
-  if (found.bitmaps.some(({ name }) => name === bitmap)) {
-    refuse(refusals.duplicateBitmap(bitmap), bitmap);
-  }
   const isEnabled = request.disabled !== true;
-  return [{ type: "BitmapAdded", data: { node, bitmap, granularity, isEnabled } }];
+  return [
+    { type: "BitmapAdded", data: { node, bitmap, granularity, isEnabled } },
+    ...isPersistent ? [{ type: "BitmapKept", data: { node, bitmap } } as const] : [],
+  ];
 }
 
 /** One of the verbs on one bitmap. A verb that changes nothing is recorded all the same. */
 export function decideBitmapVerb(
   view: GraphView,
+  place: BitmapPlace,
   verb: BitmapVerb,
   name: BitmapName,
-  isBusy: IsBusy,
 ): readonly GraphChange[] {
   const state = demandBitmap(view, name);
-  checkUsable(name, state, isBusy, verb === "remove");
+  const isChange = verb === "remove" || verb === "clear";
+  checkUsable(place, name, state, { isChange, mayBeLost: verb === "remove" });
   const data = { node: name.node, bitmap: name.bitmap };
   switch (verb) {
     case "remove":
@@ -160,26 +173,24 @@ export function decideBitmapVerb(
 }
 
 /**
- * The bits of some bitmaps are set in another one.
+ * The bits of some bitmaps are set in another one, of the same size.
  *
  * @param sources by name on the same node, or on other nodes
- * @param sizeOf size of a node in bytes; bitmaps of different sizes do not go together
  */
 export function decideBitmapMerge(
   view: GraphView,
+  place: BitmapPlace,
   target: BitmapName,
   sources: readonly (string | BitmapName)[],
-  isBusy: IsBusy,
-  sizeOf: (node: string) => number,
 ): readonly GraphChange[] {
   const { node, bitmap } = target;
-  checkUsable(target, demandBitmap(view, target), isBusy);
+  checkUsable(place, target, demandBitmap(view, target), { isChange: true });
   const named = sources.map((each) =>
     typeof each === "string" ? { node, bitmap: each } : { node: each.node, bitmap: each.bitmap }
   );
   for (const source of named) {
-    checkUsable(source, demandBitmap(view, source), isBusy);
-    const sizes = [sizeOf(node), sizeOf(source.node)];
+    checkUsable(place, source, demandBitmap(view, source));
+    const sizes = [place.sizeOf(node), place.sizeOf(source.node)];
     if (sizes[0] === sizes[1]) continue;
     const text = `Bitmaps are of different sizes (destination size is ${sizes[0]}, source size ` +
       `is ${sizes[1]}) and can't be merged`;

@@ -23,6 +23,7 @@ import { definitionOf } from "./definition.ts";
 import { decideDissolve } from "./dissolving.ts";
 import { GraphView, type Hold } from "./graph_view.ts";
 import { ImageLocks } from "./image_locks.ts";
+import { BitmapFacts, dropRemoved } from "./kept_bitmaps.ts";
 import { applyToBitmaps, LiveNodes } from "./live_nodes.ts";
 import { type FileOpener, FILES } from "./node_files.ts";
 import { Opening } from "./opening.ts";
@@ -54,6 +55,8 @@ export interface GraphOptions {
 export class Graph {
   /** The open nodes; for the files of this room. */
   readonly live = new LiveNodes();
+  /** What decisions about bitmaps ask of them. */
+  readonly facts = new BitmapFacts(this.live);
   /** Who uses which image file. */
   readonly locks: ImageLocks = new ImageLocks(this);
   /** What it stands on. */
@@ -95,10 +98,11 @@ export class Graph {
   rebuild(): Promise<void> {
     return this.alone(async () => {
       const lost = this.view.state.nodes.flatMap((node) =>
-        node.bitmaps.filter(({ isLost }) => !isLost).map(({ name }): GraphChange => ({
-          type: "BitmapLost",
-          data: { node: node.name, bitmap: name },
-        }))
+        node.bitmaps.filter(({ isLost, isPersistent }) => !isLost && !isPersistent)
+          .map(({ name: bitmap }): GraphChange => ({
+            type: "BitmapLost",
+            data: { node: node.name, bitmap },
+          }))
       );
       const gone = decideDissolve(this.view, () => true);
       // A bitmap of a node that goes goes with it.
@@ -261,20 +265,14 @@ export class Graph {
     }
   }
 
-  /** Source: QEMU 7.2 block/dirty-bitmap.c bdrv_get_default_bitmap_granularity. */
-  granularityOf(name: string): number {
-    const block = this.live.get(name)?.block as { readonly header?: { clusterBits: number } };
-    const bits = block?.header?.clusterBits;
-    return bits === undefined ? 65_536 : Math.min(65_536, Math.max(4_096, 2 ** bits));
-  }
-
   #changeBitmaps(action: bitmaps.BitmapAction, record: Recorder): Promise<void> {
     return this.alone(async () => {
-      const changes = bitmaps.decideBitmapAction(this.view, this, action);
+      const changes = bitmaps.decideBitmapAction(this.view, this.facts, action);
       await this.betweenWrites(changes, async () => {
         await record(changes);
         for (const change of changes) applyToBitmaps(this.live, change);
       });
+      await dropRemoved(this, changes);
     });
   }
 
@@ -283,15 +281,5 @@ export class Graph {
     const names = new Set(changes.flatMap(({ data }) => "bitmap" in data ? [data.node] : []));
     const edges = [...names].flatMap((name) => this.live.edgesTo(name));
     await this.live.during(edges, work);
-  }
-
-  /** Length of an open node in bytes. */
-  sizeOf(name: string): number {
-    return this.live.get(name)?.node.size ?? 0;
-  }
-
-  /** True if a job, or a transaction in the making, has a bitmap. */
-  isBusy(name: BitmapName): boolean {
-    return this.bits(name)?.isBusy === true;
   }
 }

@@ -58,6 +58,11 @@ class ReadOnlyNode extends FilterNode {
   }
 }
 
+/** Those of the image, if it keeps some. */
+function bitmapsOf(block: BlockNode): BitmapSet {
+  return block instanceof Qcow2Node ? block.bitmaps : new BitmapSet(block.size);
+}
+
 /** One open node. */
 export class LiveNode {
   /** Its name in the graph. */
@@ -79,7 +84,7 @@ export class LiveNode {
     recorded: { readonly node: string; readonly isReadOnly: boolean },
     block: BlockNode,
     edges: ReadonlyMap<string, Edge>,
-    bitmaps: BitmapSet = new BitmapSet(block.size),
+    bitmaps: BitmapSet = bitmapsOf(block),
   ) {
     this.name = recorded.node;
     this.#block = block;
@@ -250,6 +255,7 @@ export function applyToBitmaps(nodes: LiveNodes, change: GraphChange): void {
   const bitmap = bitmaps.find(data.bitmap);
   if (bitmap === undefined) return;
   if (change.type === "BitmapRemoved") bitmaps.remove(bitmap);
+  if (change.type === "BitmapKept") bitmap.isPersistent = true;
   if (change.type === "BitmapCleared") bitmap.clear();
   if (change.type === "BitmapEnabled") bitmap.isRecording = true;
   if (change.type === "BitmapDisabled") bitmap.isRecording = false;

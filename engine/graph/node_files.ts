@@ -7,6 +7,7 @@
  * Called by `opening.ts` alone. Source: QEMU 7.2 block/file-posix.c, block/raw-format.c.
  */
 import type { JsonObject } from "../../events/log/event.ts";
+import type { BitmapSet } from "../block/bitmap_set.ts";
 import type { Edge } from "../block/edge.ts";
 import { BlockError } from "../block/errors.ts";
 import { BlockCopy } from "../block/block_copy.ts";
@@ -56,7 +57,13 @@ export interface NodeRecipe {
 /** Edges by role. */
 export type ChildEdges = ReadonlyMap<string, Edge>;
 
-type Opener = (recipe: NodeRecipe, edges: ChildEdges, files: FileOpener) => Promise<BlockNode>;
+/** Opens one node; bitmaps are those that it had until a moment ago. */
+type Opener = (
+  recipe: NodeRecipe,
+  edges: ChildEdges,
+  files: FileOpener,
+  bitmaps?: BitmapSet,
+) => Promise<BlockNode>;
 
 const READ_ONLY_CODES: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EROFS"]);
 
@@ -100,11 +107,20 @@ function openRaw(recipe: NodeRecipe, edges: ChildEdges): BlockNode {
   return new RawNode(edge, size === undefined ? { offset } : { offset, size });
 }
 
-async function openQcow2(recipe: NodeRecipe, edges: ChildEdges): Promise<BlockNode> {
+async function openQcow2(
+  recipe: NodeRecipe,
+  edges: ChildEdges,
+  _files: FileOpener,
+  bitmaps?: BitmapSet,
+): Promise<BlockNode> {
   const edge = edgeOf(edges, "file");
   const isReadOnly = checkWritable(recipe, edge);
   const header = await readQcow2Header(edge);
-  return await Qcow2Node.over(edge, header, { isReadOnly, backing: edges.get("backing") });
+  const backing = edges.get("backing");
+  const node = await Qcow2Node.over(edge, header, { isReadOnly, backing, bitmaps });
+  // If it fails nothing was changed, and nothing but the edge is held.
+  await node.kept.load();
+  return node;
 }
 
 function openNull({ node, options, isReadOnly }: NodeRecipe): BlockNode {
@@ -171,14 +187,16 @@ export async function isQcow2(file: BlockNode): Promise<boolean> {
 }
 
 /**
- * Opens one node.
+ * Opens one node, and takes up the bitmaps that its image keeps.
  *
+ * @param bitmaps those that the node had until a moment ago
  * @throws {JoblogError} code "openFailed", "nodeReadOnly" or "invalidParameter"
  */
 export async function openNode(
   recipe: NodeRecipe,
   edges: ChildEdges,
   files: FileOpener,
+  bitmaps?: BitmapSet,
 ): Promise<BlockNode> {
   const opener = OPENERS[recipe.driver];
   if (opener === undefined) {
@@ -186,7 +204,7 @@ export async function openNode(
     throw graphError(parameterFault(text), recipe.node);
   }
   try {
-    return await opener(recipe, edges, files);
+    return await opener(recipe, edges, files, bitmaps);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     throw graphError(openFailed(error.message), recipe.node, error);

@@ -11,9 +11,10 @@
 import type { Edge } from "../block/edge.ts";
 import { BlockError } from "../block/errors.ts";
 import { backingPath, CHAIN_DEPTH_MAX } from "../block/qcow2/chain.ts";
-import type { AddedNode, Recorder } from "./changes.ts";
+import type { AddedNode, GraphChange, Recorder } from "./changes.ts";
 import { type Definition, definitionOf } from "./definition.ts";
 import type { GraphView } from "./graph_view.ts";
+import { keptChanges, useKept } from "./kept_bitmaps.ts";
 import { LiveNode, type LiveNodes } from "./live_nodes.ts";
 import { type FileOpener, isQcow2, openNode, readQcow2Header } from "./node_files.ts";
 import { type PlannedNode, planNodes, type PlanOptions } from "./plan_nodes.ts";
@@ -82,11 +83,24 @@ export class Opening {
   ): Promise<string> {
     try {
       check(this.#opened);
-      await record(this.#opened.map(({ added: data }) => ({ type: "NodeAdded", data })));
+      for (const { live } of this.#opened) await this.#use(live);
+      await record(this.#opened.flatMap(({ added: data, live }): readonly GraphChange[] => [
+        { type: "NodeAdded", data },
+        ...keptChanges({ name: data.node, bitmaps: [] }, live.bitmaps),
+      ]));
       return this.#opened.at(-1)!.added.node;
     } catch (error) {
       await this.undo();
       throw error;
+    }
+  }
+
+  async #use({ name, block }: LiveNode): Promise<void> {
+    try {
+      await useKept(block);
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      throw graphError(openFailed(error.message), name, error);
     }
   }
 

@@ -7,6 +7,7 @@ import type { JobError } from "../../events/job/errno.ts";
 import type { NodeState } from "../../events/job/graph_state.ts";
 import type { Edge } from "../block/edge.ts";
 import type { GraphChange } from "./changes.ts";
+import { keptChanges, useKept } from "./kept_bitmaps.ts";
 import { LiveNode, type LiveNodes } from "./live_nodes.ts";
 import { type FileOpener, openNode } from "./node_files.ts";
 
@@ -23,7 +24,8 @@ export interface RebuildPlace {
 /**
  * Opens all nodes that are not open.
  *
- * @returns what differs from the record: nodes that are missing now, and nodes that are there again
+ * @returns what differs from the record: nodes that are missing now, nodes that are there again,
+ * and what their images say of the bitmaps that they keep
  */
 export async function reopenMissing(
   place: RebuildPlace,
@@ -43,8 +45,11 @@ export async function reopenMissing(
     if (error !== undefined) errors.set(node.name, error);
   };
   for (const node of nodes) await visit(node);
-  return nodes.filter(({ name }) => visited.has(name))
-    .flatMap((node) => changeOf(node, errors.get(node.name)));
+  return nodes.filter(({ name }) => visited.has(name)).flatMap((node) => {
+    const bitmaps = place.live.get(node.name)?.bitmaps;
+    const kept = bitmaps === undefined ? [] : keptChanges(node, bitmaps);
+    return [...changeOf(node, errors.get(node.name)), ...kept];
+  });
 }
 
 async function open(
@@ -61,6 +66,7 @@ async function open(
   try {
     const recipe = { ...node, node: node.name, isAutoReadOnly: false };
     const block = await openNode(recipe, edges, place.files);
+    await useKept(block);
     place.live.add(new LiveNode(recipe, block, edges));
     return undefined;
   } catch (error) {

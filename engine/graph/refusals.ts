@@ -77,11 +77,6 @@ export function deviceNotFound(name: string): GraphRefusal {
   return { code: "unknownDevice", text: `Device '${name}' not found` };
 }
 
-/** The same of a command on a bitmap that is there. Source: block_dirty_bitmap_lookup. */
-export function noNodeOfBitmap(name: string): GraphRefusal {
-  return { code: "unknownNode", text: `Node '${name}' not found` };
-}
-
 /** A reference in options, or an argument that can only name a node. */
 export function noSuchReference(name: string): GraphRefusal {
   return { code: "unknownNode", text: `Cannot find device='' nor node-name='${name}'` };
@@ -157,6 +152,16 @@ export function openFailed(text: string): GraphRefusal {
 /** A bitmap that is not there. */
 export function noSuchBitmap(name: string): GraphRefusal {
   return { code: "unknownBitmap", text: `Dirty bitmap '${name}' not found` };
+}
+
+/** A command on a bitmap that names a node which is not there. */
+export function noSuchBitmapNode(name: string): GraphRefusal {
+  return { code: "unknownNode", text: `Node '${name}' not found` };
+}
+
+/** A bitmap of an image that is open for reading only. */
+export function bitmapReadOnly(name: string): GraphRefusal {
+  return { code: "bitmapUnusable", text: `Bitmap '${name}' is readonly and cannot be modified` };
 }
 
 /** Two bitmaps of one name on one node. */

@@ -20,6 +20,7 @@ import { type Definition, definitionOf } from "./definition.ts";
 import { decideSetChild } from "./edge_moves.ts";
 import type { GraphView } from "./graph_view.ts";
 import type { ImageLocks } from "./image_locks.ts";
+import { keptChanges, useKept } from "./kept_bitmaps.ts";
 import { LiveNode, type LiveNodes } from "./live_nodes.ts";
 import { type FileOpener, openNode } from "./node_files.ts";
 import * as refusals from "./refusals.ts";
@@ -158,9 +159,10 @@ async function openAll(
     for (const [role, child] of Object.entries(recipe.children)) {
       edges.set(role, graph.live.edgeTo(child));
     }
-    const block = await openNode(recipe, edges, graph.files);
     const bitmaps = before.get(node.name)?.bitmaps;
+    const block = await openNode(recipe, edges, graph.files, bitmaps);
     graph.live.add(new LiveNode(recipe, block, edges, bitmaps));
+    await useKept(block);
   }
 }
 
@@ -209,9 +211,16 @@ export async function reopenNode(
       throw error;
     }
     lead();
-    await record(changes);
+    const again = nodes.filter(({ name }) => !before.has(name));
+    await record([...changes, ...again.flatMap((node) => found(graph, node))]);
   });
   await graph.closeRemoved(changes);
+}
+
+/** What the image says of the bitmaps of a node that is there again. */
+function found({ live }: ReopenPlace, node: NodeState): readonly GraphChange[] {
+  const bitmaps = live.get(node.name)?.bitmaps;
+  return bitmaps === undefined ? [] : keptChanges(node, bitmaps);
 }
 
 /** Back to the nodes of before; those that cannot be opened again are recorded as missing. */

@@ -1,34 +1,40 @@
 /** What an image promises in its header, and what becomes of it before the first change. */
 
-import type { BitmapKeeper } from "./bitmap_keeper.ts";
 import { AUTOCLEAR_BITMAPS } from "./layout.ts";
-import type { Qcow2Writer } from "./writer.ts";
+
+/** The image whose changes begin. */
+export interface BeginningPlace {
+  /** Its header as it is in the file. */
+  readonly image: { readonly header: { readonly autoclear: bigint } };
+  /** Takes back what the header says, but for some bits. */
+  readonly committer: { clearPromises(left: bigint): Promise<void> };
+}
 
 /**
  * Takes back what a change makes untrue, once, before the first one. Kept bitmaps stay, marked as
  * in use, if somebody keeps them.
  */
 export class Beginning {
-  /** Who keeps the bitmaps; undefined = nobody does, and they are given up. */
-  keeper: BitmapKeeper | undefined;
+  /** Marks the kept bitmaps as in use; undefined = nobody keeps them, and they are given up. */
+  markInUse: (() => Promise<void>) | undefined;
   #isOver = false;
   #running: Promise<void> | undefined;
 
   /** Resolves when changes may begin; those that come meanwhile wait for the same. */
-  async settled(writer: Qcow2Writer): Promise<void> {
-    if (this.#isOver || writer.image.header.autoclear === 0n) return;
+  async settled(place: BeginningPlace): Promise<void> {
+    if (this.#isOver || place.image.header.autoclear === 0n) return;
     try {
-      await (this.#running ??= this.#run(writer));
+      await (this.#running ??= this.#run(place));
     } finally {
       this.#running = undefined;
     }
   }
 
-  async #run(writer: Qcow2Writer): Promise<void> {
-    await this.keeper?.markInUse(writer);
-    const { autoclear } = writer.image.header;
-    const left = this.keeper === undefined ? 0n : autoclear & AUTOCLEAR_BITMAPS;
-    if (left !== autoclear) await writer.committer.clearPromises(left);
+  async #run({ image, committer }: BeginningPlace): Promise<void> {
+    await this.markInUse?.();
+    const { autoclear } = image.header;
+    const left = this.markInUse === undefined ? 0n : autoclear & AUTOCLEAR_BITMAPS;
+    if (left !== autoclear) await committer.clearPromises(left);
     this.#isOver = true;
   }
 }

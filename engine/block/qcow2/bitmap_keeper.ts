@@ -21,7 +21,7 @@
  */
 
 import { BitmapSet } from "../bitmap_set.ts";
-import { checkBitmap, type DirtyBitmap } from "../dirty_bitmap.ts";
+import { BITMAP_NAME_MAX, checkBitmap, type DirtyBitmap } from "../dirty_bitmap.ts";
 import { BlockError } from "../errors.ts";
 import { loadBits, readBitsTable, readInside, TakenClusters, writeBits } from "./bitmap_bits.ts";
 import * as directory from "./bitmap_directory.ts";
@@ -47,6 +47,8 @@ export class BitmapKeeper {
   /** What the file says now. */
   #kept: readonly KeptBitmap[] = [];
   #isLoaded = false;
+  /** True once the file says that they are in use because of this opening. */
+  #isMarked = false;
 
   /** @param bitmaps those that the node had before it was opened anew */
   constructor(image: Qcow2Image, isReadOnly: boolean, bitmaps?: BitmapSet) {
@@ -92,6 +94,7 @@ export class BitmapKeeper {
     if (this.#kept.every(({ isInUse }) => isInUse)) return;
     const taken = new TakenClusters(writer);
     await this.#replace(writer, this.#kept.map((entry) => ({ ...entry, isInUse: true })), taken);
+    this.#isMarked = true;
     await writer.committer.commitAll();
   }
 
@@ -107,7 +110,9 @@ export class BitmapKeeper {
     );
     const before = this.#kept;
     const isSame = before.every(({ name }) => this.#isThere(name));
-    if (!this.#isLoaded || (kept.length === 0 && isSame)) return;
+    const isMore = kept.some(({ name }) => before.every((entry) => entry.name !== name));
+    // Without the mark nothing was changed here, and somebody else may have the file.
+    if (!this.#isLoaded || (!this.#isMarked && !isMore) || (kept.length === 0 && isSame)) return;
     if (writer === undefined) throw this.#refuse("EROFS", "it is open for reading only");
     const taken = new TakenClusters(writer);
     const names = new Set(kept.map(({ name }) => name));
@@ -141,6 +146,9 @@ export class BitmapKeeper {
    */
   whyNot(name: string, granularity: number): string | undefined {
     if (this.#image.header.version < 3) return "Cannot store dirty bitmaps in qcow2 v2 files";
+    if (new TextEncoder().encode(name).byteLength > BITMAP_NAME_MAX) {
+      return `Name length exceeds maximum (${BITMAP_NAME_MAX} characters)`;
+    }
     if (this.#isTooLarge(granularity)) return TOO_LARGE;
     const names = this.bitmaps.list().filter(({ isPersistent }) => isPersistent)
       .map((bitmap) => bitmap.name ?? "");

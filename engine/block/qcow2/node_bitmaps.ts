@@ -25,7 +25,8 @@ export class NodeBitmaps {
     this.#writer = writer;
     this.#lock = lock;
     this.#keeper = new BitmapKeeper(image, writer === undefined, bitmaps);
-    if (writer !== undefined) writer.beginning.keeper = this.#keeper;
+    if (writer === undefined) return;
+    writer.beginning.markInUse = () => this.#keeper.markInUse(writer);
   }
 
   /** All bitmaps of the node. */

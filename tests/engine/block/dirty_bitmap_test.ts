@@ -14,7 +14,7 @@ describe("DirtyBitmap", () => {
   it("takes powers of two from 512 to 2 GiB as granularity", () => {
     const make = (granularity: number) => () => new DirtyBitmap(KIB, { granularity });
     for (const wrong of [0, -512, 256, 513, 1_000, 1.5, Number.NaN]) {
-      assertThrows(make(wrong), BlockError, "must be a power of 2 and at least 512");
+      assertThrows(make(wrong), BlockError, "must be power of 2 and at least 512");
     }
     assertThrows(make(4_294_967_296), BlockError, "must be at most 2147483648");
     assertEquals(make(512)().granularity, 512);

@@ -234,8 +234,20 @@ describe("Graph.bitmap()", () => {
       ({ graph }) => graph.bitmap("add", { node: "a", bitmap: "x", granularity: 768 }),
     ],
     [
-      'Cannot make bitmap "x" persistent: bitmaps are kept in memory only',
+      "Can't store persistent bitmaps to a: Operation not supported",
       ({ graph }) => graph.bitmap("add", { node: "a", bitmap: "x", persistent: true }),
+    ],
+    [
+      "Node 'ghost' not found",
+      ({ graph }) => graph.bitmap("clear", { node: "ghost", bitmap: "x" }),
+    ],
+    [
+      "Node 'ghost' not found",
+      ({ graph }) => graph.mergeBitmaps(MAP, [{ node: "ghost", bitmap: "x" }]),
+    ],
+    [
+      "Bitmap name cannot be empty",
+      ({ graph }) => graph.bitmap("add", { node: "ghost", bitmap: "" }),
     ],
     [
       "Dirty bitmap 'ghost' not found",
