@@ -85,19 +85,19 @@ export interface GraphEventData {
   BitmapMerged: BitmapName & { readonly sources: readonly BitmapName[] };
   /**
    * A job let go of a bitmap that it had taken, at its end or when its process closed. `becomes`:
-   * `written` = what was written since the job began, and nothing else; `everything` = that and what
-   * it held before; `uncopied` = that and what the job should have copied and did not.
+   * `written` = what was written since the job began, and nothing else; `everything` = that and
+   * what it held before; `uncopied` = that and what the job should have copied and did not.
    */
   BitmapReleased: BitmapName & {
     readonly runId: string;
     readonly becomes: "written" | "everything" | "uncopied";
   };
   /**
-   * Its bits went with the process that had them, or the image that keeps it was not closed: what it
-   * says cannot be used.
+   * Its bits went with the process that had them, or the image that keeps it was not closed: what
+   * it says cannot be used.
    */
   BitmapLost: BitmapName;
-  /** The image keeps it: its bits are written there when the node is closed. Follows `BitmapAdded`. */
+  /** The image keeps it: its bits are written there when the node is closed. */
   BitmapKept: BitmapName;
   /**
    * A node was opened and its image keeps this bitmap; `granularity` in bytes, a power of two.
