@@ -32,6 +32,8 @@ export interface MirrorOptions {
   readonly granularity: number;
   /** @default background */
   readonly copyMode?: MirrorCopyMode;
+  /** True leaves granules that a writer writes in part to the job. @default false */
+  readonly isWhole?: boolean;
   /** Called when the target failed under a writer, whose write is good all the same. */
   readonly onTargetError?: (error: unknown) => void;
   /** Called when a writer's bytes begin their way to the target, and when they are there. */
@@ -192,10 +194,16 @@ export class MirrorState {
 
   #withoutDirtyEnds(offset: number, length: number): ListedRange | undefined {
     const { granularity, size } = this.bitmap;
+    const { isWhole } = this.#options;
     let [first, end] = [offset, offset + length];
     const isCut = (at: number) => at % granularity !== 0 && at !== size;
-    if (isCut(end) && this.bitmap.isDirty(end)) end = Math.floor(end / granularity) * granularity;
-    if (isCut(first) && this.bitmap.isDirty(first)) {
+    const isLeft = (at: number) => isCut(at) && (isWhole === true || this.bitmap.isDirty(at));
+    if (isLeft(end)) {
+      this.bitmap.set(end, 1);
+      end = Math.floor(end / granularity) * granularity;
+    }
+    if (isLeft(first)) {
+      this.bitmap.set(first, 1);
       first = Math.ceil(first / granularity) * granularity;
     }
     return end > first ? { offset: first, length: end - first } : undefined;

@@ -67,9 +67,10 @@ export const LAYERS: readonly Layer[] = [
     own: ["engine/block"],
     types: ["events/job", "events/log"],
   },
+  { folder: "engine/drivers/work.ts", own: [], types: ["events/log"] },
   {
     folder: "engine/drivers/driver.ts",
-    own: ["engine/block", "engine/drivers/nodes.ts"],
+    own: ["engine/block", "engine/drivers/nodes.ts", "engine/drivers/work.ts"],
     types: ["events/job", "events/log"],
   },
   {

@@ -16,9 +16,6 @@ import { bitmapAction } from "./bitmaps.ts";
 /** Arguments that every job has; the others are its driver's. */
 const OF_THE_JOB = new Set(["job-id", "device", "speed", "auto-finalize", "auto-dismiss"]);
 
-/** What is left out: it does not change what a job does to images. */
-const WITHOUT_EFFECT = new Set(["unmap"]);
-
 /** Which job a command or an action starts, and which of its parameters must name nodes. */
 interface Start {
   readonly type: string;
@@ -45,7 +42,7 @@ const ACTIONS: { readonly [action: string]: Start | undefined } = {
 /** One job of the wire's arguments. */
 function jobOf({ type, nodes, device = "source" }: Start, args: Arguments): JobStart {
   const parameters = Object.fromEntries(
-    Object.entries(args).filter(([name]) => !OF_THE_JOB.has(name) && !WITHOUT_EFFECT.has(name)),
+    Object.entries(args).filter(([name]) => !OF_THE_JOB.has(name)),
   );
   return {
     type,

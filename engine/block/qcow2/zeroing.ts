@@ -24,9 +24,10 @@ const ZEROS = new Uint8Array(65_536);
 
 type Change = (table: CachedTable, index: number, offset: number) => boolean;
 
-/** What is below the image may show through at `offset`. */
-function hasBelow(writer: Qcow2Writer, offset: number): boolean {
-  return (writer.image.backing?.size ?? 0) > offset;
+/** What is below may show through at `offset`: also what the header names and is not open now. */
+function hasBelow({ image }: Qcow2Writer, offset: number): boolean {
+  const { backing, header } = image;
+  return backing === undefined ? header.backingName !== undefined : backing.size > offset;
 }
 
 async function writeZeros(writer: Qcow2Writer, offset: number, length: number): Promise<void> {

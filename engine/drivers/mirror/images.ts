@@ -16,6 +16,11 @@ export interface MirrorTarget {
   readonly isBlank: boolean;
   /** Bytes that it gives out at once; 1 = it has no clusters. */
   readonly clusterSize: number;
+  /**
+   * True if its header names a backing file that is not open: what is written must be whole
+   * clusters, since the rest of one would hide what is to show through. @default false
+   */
+  readonly isDetached?: boolean;
 }
 
 /** The source, and what the job may ask about it. */

@@ -24,6 +24,8 @@ export interface MirrorSetOptions {
   readonly target: BlockNode;
   /** True if the target reads as zeros all over. */
   readonly isTargetBlank: boolean;
+  /** True if writers may bring only whole granules to the target. @default false */
+  readonly isTargetDetached?: boolean;
   /** Bytes of one dirty bit. */
   readonly granularity: number;
   /** Whether writers wait for the target. */
@@ -184,6 +186,7 @@ export class MirrorSet {
       size,
       granularity,
       copyMode,
+      isWhole: options.isTargetDetached === true,
       onTargetError,
     });
     this.#unflushed = new DirtyMap(size, granularity);

@@ -87,7 +87,7 @@ export class MirrorWork {
     const point = resumePointFor(context.resumeFrom, edge);
     const target = await images.openTarget(context, point !== undefined);
     checkSizes(edge, target.node);
-    const grain = mirrorGrain(parameters, target.clusterSize);
+    const grain = mirrorGrain(parameters, target.clusterSize, target.isDetached);
     const hold = await SourceHold.take(edge, context.signal);
     if (hold === undefined) return undefined;
     try {
@@ -100,6 +100,7 @@ export class MirrorWork {
         isTargetBlank: target.isBlank,
         granularity: grain.granularity,
         copyMode: parameters["copy-mode"],
+        isTargetDetached: target.isDetached === true,
         onTargetError: (error) => own.work?.takeTargetError(error),
       });
       const tap = new SourceTap(source, set.state);

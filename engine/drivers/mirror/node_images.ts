@@ -16,21 +16,16 @@
 
 import { JoblogError } from "../../../events/log/errors.ts";
 import { type DrainedEdge, Edge } from "../../block/edge.ts";
+import { BlockError } from "../../block/errors.ts";
 import type { BlockNode } from "../../block/node.ts";
 import { formatNodeOf, isNode } from "../backup/node_images.ts";
+import { isFilterNode, referenceOf } from "../chain/nodes.ts";
 import type { ClosingContext, JsonObject, OpenContext } from "../driver.ts";
+import { ProbedRawNode } from "../images/probe.ts";
 import type { JobNodes, RecordChanges } from "../nodes.ts";
 import { isOneHole, type MirrorImages, type MirrorSource, type MirrorTarget } from "./images.ts";
 import { granularityOf, type MirrorParameters } from "./parameters.ts";
-
-/** Drivers of nodes that show the bytes of one child as they are. */
-const FILTERS: ReadonlySet<string> = new Set([
-  "blkdebug",
-  "copy-before-write",
-  "copy-on-read",
-  "mirror_top",
-  "throttle",
-]);
+import { existingTarget, namedTarget, newTarget, type TargetNode } from "./target_nodes.ts";
 
 function refuse(subject: string, message: string, hint: string): never {
   throw new JoblogError("invalidParameter", message, { subject, hint });
@@ -42,23 +37,48 @@ function checkReplaces(nodes: JobNodes, replaces: string, source: string): void 
   if (!isNode(nodes, replaces)) {
     refuse("replaces", `Failed to find node with node-name='${replaces}'`, hint);
   }
-  const chain = nodes.chain(source);
-  const index = chain.findIndex(({ name }) => name === replaces);
-  const isShown = index >= 0 && chain.slice(0, index).every(({ driver }) => FILTERS.has(driver));
-  if (isShown) return;
+  if (isShownBy(nodes, source, replaces)) return;
   const why = "because it cannot be guaranteed that doing so would not lead to an abrupt change " +
     "of visible data";
   const pair = `Cannot replace '${replaces}' by a node mirrored from '${source}'`;
   refuse("replaces", `${pair}, ${why}`, hint);
 }
 
+/** True if a node shows the bytes of another, itself or through filters alone. */
+function isShownBy(nodes: JobNodes, source: string, replaces: string): boolean {
+  const chain = nodes.chain(source);
+  const index = chain.findIndex(({ name }) => name === replaces);
+  return index >= 0 && chain.slice(0, index).every(isFilterNode);
+}
+
+/**
+ * Refuses a pivot whose premise is gone.
+ *
+ * @throws {BlockError} EPERM. Source: QEMU 7.2 block/mirror.c mirror_exit_common
+ */
+function demandShown(nodes: JobNodes, source: string, replaced: string, target: string): void {
+  if (isNode(nodes, replaced) && isShownBy(nodes, source, replaced)) return;
+  const why = "because it can no longer be guaranteed that doing so would not lead to an abrupt " +
+    "change of visible data";
+  const message = `Can no longer replace '${replaced}' by '${target}', ${why}`;
+  throw new BlockError("EPERM", message, {
+    operation: "open",
+    subject: replaced,
+    hint: "Start a new mirror that replaces what its source shows now.",
+  });
+}
+
 function checkUses(
   nodes: JobNodes,
-  names: { readonly source: string; readonly target: string; readonly replaces: Parameter },
+  names: {
+    readonly source: string;
+    readonly target: string | undefined;
+    readonly replaces: Parameter;
+  },
 ): void {
   const { source, target, replaces } = names;
   nodes.check(source, "mirror-source");
-  nodes.check(target, "mirror-target");
+  if (target !== undefined) nodes.check(target, "mirror-target");
   if (typeof replaces !== "string") return;
   checkReplaces(nodes, replaces, source);
   nodes.check(replaces, "replace");
@@ -90,25 +110,32 @@ export function precheckMirror(
 class MirrorNodes implements MirrorImages {
   readonly source: MirrorSource;
   readonly #nodes: JobNodes;
-  readonly #names: { readonly source: string; readonly target: string };
+  readonly #source: string;
   readonly #parameters: MirrorParameters;
-  readonly #target: Edge;
+  readonly #target: TargetNode;
+  #edge: Edge | undefined;
   #filter: string | undefined;
 
   private constructor(
     nodes: JobNodes,
-    names: { readonly source: string; readonly target: string },
+    source: string,
     parameters: MirrorParameters,
-    found: { readonly gate: Edge; readonly filter: string; readonly target: Edge },
+    found: {
+      readonly gate: Edge;
+      readonly filter: string;
+      readonly target: TargetNode;
+      readonly edge: Edge | undefined;
+    },
   ) {
     this.#nodes = nodes;
-    this.#names = names;
+    this.#source = source;
     this.#parameters = parameters;
     this.#filter = found.filter;
     this.#target = found.target;
+    this.#edge = found.edge;
     const { gate } = found;
     const layer = formatNodeOf(gate);
-    const below = nodes.chain(names.source).length > 1;
+    const below = nodes.chain(source).length > 1;
     const hasLayer = layer.layerExtent !== undefined;
     this.source = {
       edge: gate,
@@ -120,12 +147,16 @@ class MirrorNodes implements MirrorImages {
   }
 
   /** Claims both nodes and puts the filter in. */
-  static async open(nodes: JobNodes, parameters: MirrorParameters, source: string, target: string) {
+  static async open(
+    nodes: JobNodes,
+    parameters: MirrorParameters,
+    source: string,
+    target: TargetNode,
+  ): Promise<MirrorNodes> {
     const { replaces, "filter-node-name": name } = parameters;
-    checkUses(nodes, { source, target, replaces });
+    checkUses(nodes, { source, target: target.name, replaces });
     nodes.hold(source);
-    nodes.hold(target);
-    const attached = nodes.attach(target, true);
+    const edge = target.name === undefined ? undefined : take(nodes, target.name);
     const gates: Edge[] = [];
     const filter = await nodes.insertFilter({
       above: source,
@@ -138,22 +169,29 @@ class MirrorNodes implements MirrorImages {
         return gate;
       },
     });
-    const names = { source, target };
-    return new MirrorNodes(nodes, names, parameters, { gate: gates[0]!, filter, target: attached });
+    return new MirrorNodes(nodes, source, parameters, { gate: gates[0]!, filter, target, edge });
   }
 
   get replaced(): string {
-    return this.#parameters.replaces ?? this.#names.source;
+    return this.#parameters.replaces ?? this.#source;
   }
 
-  async openTarget(_context: ClosingContext, isBegun: boolean): Promise<MirrorTarget> {
-    const node = this.#target;
-    const { header } = formatNodeOf(node);
+  async openTarget(context: ClosingContext, isBegun: boolean): Promise<MirrorTarget> {
+    const { isNew, isGuessed } = this.#target;
+    const name = await this.#target.make(context, isBegun);
+    const edge = this.#edge ??= take(this.#nodes, name);
+    const node = isGuessed ? new ProbedRawNode(edge) : edge;
+    const layer: ReturnType<typeof formatNodeOf> & { readonly backing?: BlockNode } = formatNodeOf(
+      edge,
+    );
+    const { header, backing } = layer;
     const clusterSize = header === undefined ? 1 : 2 ** header.clusterBits;
-    if (isBegun) return { node, isBlank: false, clusterSize };
-    const isBlank = this.#parameters["target-is-zero"] ||
-      header !== undefined && await isOneHole(node);
-    return { node, isBlank, clusterSize };
+    const isDetached = backing === undefined && referenceOf(this.#nodes, name) !== undefined;
+    const known = { node, clusterSize, isDetached };
+    if (isBegun) return { ...known, isBlank: false };
+    const isEmpty = async () => header === undefined ? isNew : await isOneHole(edge);
+    const isBlank = this.#parameters["target-is-zero"] || !isDetached && await isEmpty();
+    return { ...known, isBlank };
   }
 
   completeRefusal(): string | undefined {
@@ -163,7 +201,16 @@ class MirrorNodes implements MirrorImages {
   }
 
   async pivot(_source: DrainedEdge, _target: BlockNode, confirm: RecordChanges): Promise<void> {
-    await this.#nodes.replace(this.replaced, this.#names.target, confirm);
+    const [nodes, { replaced }] = [this.#nodes, this];
+    const target = this.#target.name!;
+    demandShown(nodes, this.#source, replaced, target);
+    const backing = await this.#target.backing();
+    if (backing !== undefined) await nodes.setBacking(target, backing);
+    const { isReadOnly } = nodes.find(replaced);
+    await nodes.replace(replaced, target, confirm);
+    if (!isReadOnly) return;
+    await this.#edge?.close();
+    await nodes.setReadOnly(target, true);
   }
 
   async removeFilter(): Promise<void> {
@@ -172,9 +219,10 @@ class MirrorNodes implements MirrorImages {
     if (filter !== undefined) await this.#nodes.removeFilter(filter);
   }
 
-  async close(): Promise<void> {
+  async close(hasRun: boolean): Promise<void> {
     await this.removeFilter();
-    await this.#target.close();
+    await this.#edge?.close();
+    await this.#target.close(hasRun);
   }
 }
 
@@ -187,14 +235,33 @@ async function resolveSource(nodes: JobNodes, parameters: MirrorParameters): Pro
   return name;
 }
 
-/** The node that is written; a file that is no node yet must be there. */
-async function resolveTarget(nodes: JobNodes, parameters: MirrorParameters): Promise<string> {
-  const { target, mode, format } = parameters;
-  if (!isNode(nodes, target) && mode !== "existing") {
-    const message = `Cannot mirror a node to "${target}": it is no node`;
-    refuse("target", message, 'Name a node; or make the file and give the mode "existing".');
+/** The node that is written, as it is named. Source: QEMU 7.2 blockdev.c qmp_drive_mirror. */
+async function openTarget(
+  nodes: JobNodes,
+  parameters: MirrorParameters,
+  source: string,
+  context: OpenContext,
+): Promise<TargetNode> {
+  const { target, mode, replaces, "node-name": name } = parameters;
+  if (isNode(nodes, target)) return namedTarget(nodes.find(target).name);
+  nodes.check(source, "mirror-source");
+  if (replaces !== undefined && name === undefined) {
+    const text = "a node-name must be provided when replacing a named node of the graph";
+    refuse("node-name", text, "Give the target a node-name.");
   }
-  return await nodes.resolve(target, format === undefined ? {} : { format });
+  if (name !== undefined && isNode(nodes, name)) {
+    const hint = "Choose another name for the target.";
+    refuse("node-name", `Duplicate nodes with node-name='${name}'`, hint);
+  }
+  if (mode === "existing") return await existingTarget(nodes, parameters);
+  return await newTarget(nodes, parameters, source, context);
+}
+
+/** A way to write the target, which nobody else uses from here on. */
+function take(nodes: JobNodes, target: string): Edge {
+  nodes.check(target, "mirror-target");
+  nodes.hold(target);
+  return nodes.attach(target, true);
 }
 
 /**
@@ -215,10 +282,11 @@ export async function openMirrorNodes(
     refuse("target", "Can't mirror node into itself", "Name another node as the target.");
   }
   const mirrored = await resolveSource(nodes, parameters);
-  return await MirrorNodes.open(
-    nodes,
-    parameters,
-    mirrored,
-    await resolveTarget(nodes, parameters),
-  );
+  const written = await openTarget(nodes, parameters, mirrored, context);
+  try {
+    return await MirrorNodes.open(nodes, parameters, mirrored, written);
+  } catch (error) {
+    await written.close(false);
+    throw error;
+  }
 }

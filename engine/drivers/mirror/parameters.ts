@@ -71,6 +71,8 @@ export type MirrorParameters = {
    * `none`: only what is written from now on. @default "full"
    */
   readonly sync: MirrorSync;
+  /** Name that a target given by its path gets as a node. @default a generated one */
+  readonly "node-name"?: string;
   /** Name of the node that the target replaces on completion. @default the source */
   readonly replaces?: string;
   /** Name of the filter that is put above a source that is a node. @default a generated one */
@@ -102,6 +104,7 @@ const KNOWN: { readonly [name in keyof Required<MirrorParameters>]: true } = {
   target: true,
   sync: true,
   replaces: true,
+  "node-name": true,
   "filter-node-name": true,
   mode: true,
   format: true,
@@ -165,6 +168,7 @@ export function mirrorParameters(input: JsonObject): MirrorParameters {
     "target-is-zero": booleanParameter(input, "target-is-zero", false),
     ...given({
       replaces: textParameter(input, "replaces"),
+      "node-name": textParameter(input, "node-name"),
       "filter-node-name": textParameter(input, "filter-node-name"),
       mode: modeParameter(input),
       format: formatParameter(input, "format"),
@@ -213,17 +217,19 @@ export interface MirrorGrain {
  *
  * @param parameters granularity and buf-size, 0 = by itself
  * @param clusterSize bytes that the target gives out at once; 1 = it has no clusters
+ * @param isWhole true = nothing less than a cluster may be written. @default false
  *
  * Source: QEMU 7.2 block/dirty-bitmap.c bdrv_get_default_bitmap_granularity
  */
 export function mirrorGrain(
   parameters: Pick<MirrorParameters, "granularity" | "buf-size">,
   clusterSize: number,
+  isWhole = false,
 ): MirrorGrain {
   const chosen = clusterSize <= 1
     ? MIRROR_GRANULARITY_DEFAULT
     : Math.min(MIRROR_GRANULARITY_DEFAULT, Math.max(CHOSEN_GRANULARITY_MIN, clusterSize));
-  const granularity = parameters.granularity || chosen;
+  const granularity = Math.max(parameters.granularity || chosen, isWhole ? clusterSize : 0);
   const whole = (bytes: number) => Math.ceil(bytes / granularity) * granularity;
   const bufferBytes = whole(parameters["buf-size"] || MIRROR_BUFFER_DEFAULT);
   const share = Math.max(bufferBytes / MIRROR_IN_FLIGHT_MAX, OPERATION_BYTES);

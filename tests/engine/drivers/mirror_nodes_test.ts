@@ -157,10 +157,6 @@ describe("mirror of nodes", () => {
       "Cannot replace 'c' by a node mirrored from 'a', because it cannot be guaranteed that " +
         "doing so would not lead to an abrupt change of visible data",
     );
-    assertEquals(
-      await refusal({ target: "none.raw" }),
-      'Cannot mirror a node to "none.raw": it is no node',
-    );
     assertEquals(driverNames().includes("mirror_top"), false);
     assertEquals(joblog.jobs().length, 0);
   });

@@ -111,6 +111,24 @@ describe("Qcow2Node writing", () => {
     await expectSound(path, before);
   });
 
+  for (const compat of ["0.10", "1.1"] as const) {
+    it(`hides by zeros what a backing file holds that is not open: ${compat}`, async () => {
+      const size = 262_144;
+      const below = folder.write("below.raw", noise(size));
+      const path = folder.file("over.qcow2");
+      await (await createQcow2(path, {
+        ...{ size, compat, backingFile: "below.raw", backingFormat: "raw" },
+      })).close();
+      const alone = await openQcow2(path, { withoutBacking: true });
+      await alone.zero(65_536, 131_072);
+      await alone.close();
+      const model = noise(size);
+      model.fill(0, 65_536, 196_608);
+      await expectSound(path, model);
+      assert(sameBytes(folder.read("below.raw"), noise(size)), below);
+    });
+  }
+
   it("keeps overlapping and neighbouring writes apart when they come at once", async () => {
     const size = 1_000_448;
     const path = folder.file("a.qcow2");
