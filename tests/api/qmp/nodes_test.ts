@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
-import { QmpToy } from "./qmp_toy.ts";
+import { type Message, QmpToy } from "./qmp_toy.ts";
 
 let toy: QmpToy;
 
@@ -56,13 +56,56 @@ describe("QMP commands on nodes", () => {
     });
     assertEquals(merged, { return: {} });
     const { return: [node] } = await client.run("query-named-block-nodes");
-    assertEquals(node["dirty-bitmaps"][0], {
+    // The newest first.
+    assertEquals(node["dirty-bitmaps"][1], {
       ...{ name: "b", count: 0, granularity: 65_536, recording: false },
       ...{ busy: false, persistent: false },
     });
     await client.run("block-dirty-bitmap-remove", name);
     const gone = await client.run("block-dirty-bitmap-clear", name);
     assertEquals(gone.error.desc, "Dirty bitmap 'b' not found");
+  });
+
+  it("change bitmaps in a transaction, beside jobs, with one record", async () => {
+    const client = await toy.client();
+    for (const name of ["n", "t"]) await client.run("blockdev-add", { ...NULL, "node-name": name });
+    const action = (verb: string, data: object) => ({ type: `block-dirty-bitmap-${verb}`, data });
+    const on = (name: string) => ({ node: "n", name });
+    const job = { "job-id": "j", device: "n", target: "t", sync: "full", "auto-dismiss": false };
+    const actions = [
+      action("add", { ...on("b"), granularity: 4_096 }),
+      action("add", { ...on("c"), disabled: true }),
+      action("merge", { node: "n", target: "c", bitmaps: ["b", on("b")] }),
+      { type: "blockdev-backup", data: job },
+      action("disable", on("b")),
+      action("enable", on("c")),
+      action("clear", on("c")),
+    ];
+    assertEquals(await client.run("transaction", { actions }), { return: {} });
+    const told = async () => {
+      const { return: nodes } = await client.run("query-named-block-nodes");
+      const { "dirty-bitmaps": bitmaps } = nodes.find((node: Message) => node["node-name"] === "n");
+      return bitmaps.map((bitmap: Message) => [bitmap["name"], bitmap["recording"]]);
+    };
+    assertEquals(await told(), [["c", true], ["b", false]]);
+    const undone = [
+      action("remove", on("b")),
+      action("disable", on("c")),
+      { type: "abort", data: {} },
+    ];
+    const aborted = await client.run("transaction", { actions: undone });
+    assertEquals(aborted.error.desc, "Transaction aborted using Abort action");
+    assertEquals(await told(), [["c", true], ["b", false]]);
+    const properties = { "completion-mode": "grouped" };
+    const grouped = await client.run("transaction", { actions: undone.slice(0, 1), properties });
+    const text = "Action 'block-dirty-bitmap-remove' does not support Transaction property " +
+      "completion-mode = grouped";
+    assertEquals(grouped.error.desc, text);
+    assertEquals((await records()).slice(2).map(([type, verb]) => [type, verb]), [
+      ["VerbAccepted", "transaction"],
+      ["VerbRefused", "transaction"],
+      ["VerbRefused", "transaction"],
+    ]);
   });
 });
 
