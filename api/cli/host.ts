@@ -107,6 +107,24 @@ export interface NewImage {
   readonly backingFormat?: ImageFormat;
 }
 
+/** A bitmap that an image keeps. */
+export interface ListedBitmap {
+  /** Unique in its image. */
+  readonly name: string;
+  /** Bytes of each bit. */
+  readonly granularity: number;
+  /** True if it records writes. */
+  readonly isAuto: boolean;
+  /** True while somebody writes the image, or when whoever did never closed it. */
+  readonly isInUse: boolean;
+}
+
+/** One change of one bitmap. */
+export type BitmapChange =
+  | { readonly verb: "add"; readonly granularity?: number; readonly isDisabled?: boolean }
+  | { readonly verb: "remove" | "clear" | "enable" | "disable" }
+  | { readonly verb: "merge"; readonly sources: readonly string[]; readonly sourceImage?: string };
+
 /** What can be done with images without a job. */
 export interface ImageTools {
   /** Says what an image is. */
@@ -122,7 +140,12 @@ export interface ImageTools {
     readonly compressionType?: "zlib" | "zstd";
     readonly isDirty?: boolean;
     readonly isCorrupt?: boolean;
+    readonly bitmaps?: readonly ListedBitmap[];
   }>;
+  /** The bitmaps that one keeps. */
+  bitmaps(path: string): Promise<readonly ListedBitmap[]>;
+  /** Changes one of them. */
+  changeBitmap(path: string, name: string, change: BitmapChange): Promise<void>;
   /** Makes one. */
   create(path: string, format: ImageFormat, options: NewImage): Promise<void>;
   /** Says what each stretch is, and which layer decides. */

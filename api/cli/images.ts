@@ -9,6 +9,7 @@ import { dirname, extname, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { EXIT } from "../errors.ts";
 import { bytesOf, usageError } from "./arguments.ts";
+import { bitmapLine, bitmapValue } from "./bitmaps.ts";
 import type { ImageTools } from "./host.ts";
 import type { Invocation } from "./invocation.ts";
 import type { OptionParsers } from "./run_options.ts";
@@ -93,6 +94,7 @@ const info: Work = async (invocation, tools, [path], options) => {
           "compat": image.compat,
           "compression-type": image.compressionType,
           "refcount-bits": image.refcountBits,
+          ...(image.bitmaps === undefined ? {} : { bitmaps: image.bitmaps.map(bitmapValue) }),
           "corrupt": image.isCorrupt,
         },
       },
@@ -107,6 +109,7 @@ const info: Work = async (invocation, tools, [path], options) => {
       ["cluster_size", image.clusterSize],
       ["backing file", image.backingFilename],
       ["backing file format", image.backingFormat],
+      ...(image.bitmaps ?? []).map((each) => ["bitmap", bitmapLine(each)] as const),
     ]));
   return EXIT.ok;
 };

@@ -15,6 +15,7 @@ import {
   imageInfo,
   imageMap,
 } from "../../engine/drivers/images/tools.ts";
+import { changeImageBitmap, listImageBitmaps } from "../../engine/drivers/images/bitmap_tools.ts";
 import { openJoblog, processIdentity } from "../../mod.ts";
 import { serveQmp as startQmp } from "../qmp/mod.ts";
 import { findAddress, serveSocket, serveTcp } from "../serve/mod.ts";
@@ -105,6 +106,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 
 const images: ImageTools = {
   info: imageInfo,
+  bitmaps: listImageBitmaps,
+  changeBitmap: changeImageBitmap,
   create: createImage,
   map: imageMap,
   check: checkImage,

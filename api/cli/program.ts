@@ -8,10 +8,11 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { EXPLAINED_FIELDS, type VerbName, VERBS } from "../contract.ts";
 import { EXIT } from "../errors.ts";
 import { JoblogError } from "../service.ts";
-import { bytesOf, countOf, HELP_HINT, usageError } from "./arguments.ts";
+import { bytesOf, countOf, usageError } from "./arguments.ts";
 import { type EventsOptions, showEvents } from "./events.ts";
 import { reportFailure } from "./failure.ts";
 import type { Host } from "./host.ts";
+import { BITMAP_COMMANDS, type BitmapOptions } from "./bitmaps.ts";
 import { IMAGE_COMMANDS, type ImageOptions } from "./images.ts";
 import { DEFAULT_LOG, type GlobalOptions, Invocation } from "./invocation.ts";
 import * as queries from "./queries.ts";
@@ -19,6 +20,7 @@ import { resumeJobs } from "./run.ts";
 import { RUN_KINDS } from "./run_kinds.ts";
 import { addChangeOptions } from "./run_options.ts";
 import { placeOf, type QmpOptions, serve, type ServeOptions, serveQmp } from "./serve.ts";
+import { commandOf, SHOWN, usageOf } from "./help.ts";
 import { sendVerb } from "./verbs.ts";
 
 /** What a command does; commander has checked that its options are these. */
@@ -147,6 +149,17 @@ class Program {
       const { images } = this.#host;
       this.#on(command, (own, paths, given: ImageOptions) => work(own, images, paths, given));
     }
+    const bitmap = this.#command(
+      this.root,
+      "bitmap",
+      "Change the bitmaps that a qcow2 image keeps",
+    );
+    for (const { usage, summary, options, work } of BITMAP_COMMANDS) {
+      const command = this.#command(bitmap, usage, summary);
+      options?.(command, { bytes, count });
+      const { images } = this.#host;
+      this.#on(command, (own, names, given: BitmapOptions) => work(own, images, names, given));
+    }
   }
 
   #addQueries(): void {
@@ -243,30 +256,6 @@ class Program {
 function hexOf(text: string): string {
   if (/^[0-9a-f]{64}$/.test(text)) return text;
   throw new Error(`Cannot use root "${text}": it is no 64 hex digits`);
-}
-
-/** What `help` asks for: the program, a command, or a command of a command. */
-function commandOf(root: Command, names: readonly string[]): Command {
-  return names.reduce((parent, name) => {
-    const found = parent.commands.find((command) => command.name() === name);
-    if (found === undefined) throw usageError("command", "is not known", name);
-    return found;
-  }, root);
-}
-
-const SHOWN = new Set([
-  "commander.help",
-  "commander.helpDisplayed",
-  "commander.version",
-]);
-
-function usageOf(error: CommanderError): JoblogError<"usage"> {
-  const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
-  const text = first!.replace(/\.$/, "");
-  const guess = /\(Did you mean .*\?\)/.exec(rest.join(" "))?.[0].slice(1, -1);
-  return new JoblogError("usage", `Cannot understand the command line: ${text}`, {
-    hint: guess === undefined ? HELP_HINT : `${guess} ${HELP_HINT}`,
-  });
 }
 
 /**

@@ -58,7 +58,8 @@ export class BitmapSet {
     const bitmap = this.find(name);
     if (bitmap === undefined) {
       const text = `Dirty bitmap '${name}' not found`;
-      throw new BlockError("ENOENT", text, { operation: "open", subject: name });
+      const hint = "List the bitmaps of the image; names are exact.";
+      throw new BlockError("ENOENT", text, { operation: "open", subject: name, hint });
     }
     checkBitmap(bitmap, checks);
     return bitmap;

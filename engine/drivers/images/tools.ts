@@ -21,6 +21,7 @@ import {
   type Qcow2Repair,
 } from "../../block/qcow2/mod.ts";
 import { copyCompressed } from "./copy_compressed.ts";
+import { bitmapsIn, type ImageBitmap } from "./bitmap_tools.ts";
 import { openImageFile } from "./files.ts";
 import { type ImageFormat, probeFormat } from "./probe.ts";
 import { openSourceImage } from "./source.ts";
@@ -49,6 +50,8 @@ export interface ImageInfo {
   readonly isDirty?: boolean;
   /** True if it is marked as corrupt. */
   readonly isCorrupt?: boolean;
+  /** The bitmaps that it keeps; absent = none. */
+  readonly bitmaps?: readonly ImageBitmap[];
 }
 
 /** One stretch of the map. */
@@ -94,7 +97,8 @@ async function using<T>(
 export async function imageInfo(path: string, format?: ImageFormat): Promise<ImageInfo> {
   return await using(path, format, async (node, found) => {
     const known = { filename: path, format: found, virtualSize: node.size };
-    if (!(node instanceof Qcow2Node)) return await Promise.resolve(known);
+    if (!(node instanceof Qcow2Node)) return known;
+    const bitmaps = await bitmapsIn(node);
     const { clusterBits, backingName, backingFormat, version, refcountOrder, incompatible } =
       node.header;
     const { compressionType } = node.header;
@@ -108,6 +112,7 @@ export async function imageInfo(path: string, format?: ImageFormat): Promise<Ima
       compressionType,
       isDirty: (incompatible & 1n) !== 0n,
       isCorrupt: (incompatible & 2n) !== 0n,
+      ...(bitmaps.length === 0 ? {} : { bitmaps }),
     };
   });
 }
