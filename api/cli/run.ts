@@ -33,6 +33,10 @@ export interface BackupOptions extends JobOptions {
   readonly target: string;
   /** What is copied. */
   readonly sync?: string;
+  /** A bitmap of the image. */
+  readonly bitmap?: string;
+  /** What becomes of it. */
+  readonly bitmapMode?: string;
   /** How the target comes to be. */
   readonly mode?: string;
   /** Format of the target. */
@@ -140,6 +144,8 @@ export async function runBackup(invocation: Invocation, options: BackupOptions):
     source: resolve(options.source),
     target: resolve(options.target),
     sync: options.sync,
+    bitmap: options.bitmap,
+    "bitmap-mode": options.bitmapMode,
     mode: options.mode,
     format: options.format,
     "source-format": options.sourceFormat,

@@ -40,7 +40,11 @@ export function addBackupOptions(command: Command, parsers: OptionParsers): Comm
   command.requiredOption("--source <file>", "the image")
     .requiredOption("--target <file>", "the copy");
   addCopying(command, "backup", parsers);
-  choice(command, "--sync <sync>", "what is copied", ["full", "top", "none"]);
+  const syncs = ["full", "top", "none", "incremental", "bitmap"];
+  choice(command, "--sync <sync>", "what is copied", syncs);
+  command.option("--bitmap <name>", "a dirty bitmap that the image keeps");
+  const modes = ["on-success", "always", "never"];
+  choice(command, "--bitmap-mode <mode>", "when the bitmap begins anew", modes);
   choice(command, "--format <format>", "format of the copy", ["raw", "qcow2"]);
   choice(command, "--source-format <format>", "format of the source", ["raw", "qcow2"]);
   const sufferers = ["break-guest-write", "break-snapshot"];
