@@ -8,6 +8,7 @@ import { type ImageFolder, noise, sameBytes } from "../../support/images.ts";
 import { spawnRuntime } from "../../support/spawn_runtime.ts";
 import { bytesOf } from "../../engine/block/qcow2/qemu.ts";
 import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
+import { unlessTooLate } from "./too_late.ts";
 import {
   expectSound,
   expectWhole,
@@ -115,6 +116,7 @@ export class BackupKills implements KillCase {
       const job = joblog.job("b");
       // Every process was killed before it had a job.
       if (job === undefined) return "lost";
+      if (job.state.isUserPaused) await unlessTooLate(job.resume());
       if (job.state.status !== "concluded") await job.setSpeed(0);
       const end = await job.done;
       assertEquals([end.ret, end.error], [0, null]);

@@ -17,12 +17,13 @@ import { deepStrictEqual as assertEquals, ok as assert } from "node:assert/stric
 import { fileURLToPath } from "node:url";
 import { createQcow2, openQcow2 } from "../../../engine/block/qcow2/mod.ts";
 import type { BlockNode } from "../../../engine/block/node.ts";
-import { type Job, type JsonObject, openJoblog } from "../../../mod.ts";
+import { type Job, openJoblog } from "../../../mod.ts";
 import { bytesOf, HAS_QEMU } from "../../engine/block/qcow2/qemu.ts";
 import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
 import { type ImageFolder, noise, sameBytes } from "../../support/images.ts";
 import { spawnRuntime } from "../../support/spawn_runtime.ts";
 import { backingOf, bytesByChain } from "./chain_reading.ts";
+import { type ChainScene, FILES, NODES } from "./chain_scene.ts";
 import { GuestModel } from "./guest_model.ts";
 import { unlessTooLate } from "./too_late.ts";
 import type { JobPlan } from "./job_plan.ts";
@@ -39,46 +40,11 @@ import { type LogView, nodesWithoutJobs, readLogView } from "./log_view.ts";
 const SCRIPT = fileURLToPath(new URL("./job_process.ts", import.meta.url));
 const SIZE = 4 * 2 ** 20;
 /** So slow that most processes are killed while they copy. */
-const SPEED = 6 * 2 ** 20;
-/** Longer than any process needs for what it is to tell. */
+const SPEED = 4 * 2 ** 20;
+/** Longer than any process needs for what it is to tell: who needs more hangs. */
 const LONG_MS = 120_000;
 /** The last steps of a job take about so long. */
 const CLOSING_MS = 40;
-
-/** What a chain is for a job. */
-export interface ChainScene {
-  /** Type of the job. */
-  readonly type: string;
-  /** Its parameters. */
-  readonly parameters: JsonObject;
-  /** True = the images are nodes and a guest writes the top; else they are opened by path. */
-  readonly hasGuest: boolean;
-  /** What the top may name in its header, the old chain first. */
-  readonly headers: readonly (string | undefined)[];
-  /** True if the job becomes ready and is completed then. @default false */
-  readonly hasComplete?: boolean;
-  /** Where a pivot leads guests. */
-  readonly pivotsTo?: string;
-  /** The image that shows what the top shows once the job has ended well. */
-  readonly result: string;
-  /** True if that is what the top showed when the job began. @default false */
-  readonly isOfOneMoment?: boolean;
-}
-
-const FILES: Readonly<Record<string, string>> = {
-  base: "base.raw",
-  mid: "mid.qcow2",
-  top: "top.qcow2",
-  copy: "copy.qcow2",
-};
-
-function node(name: string, more: JsonObject = {}): JsonObject {
-  const filename = FILES[name]!;
-  const driver = filename.endsWith(".raw") ? "raw" : "qcow2";
-  return { driver, "node-name": name, file: { driver: "file", filename }, ...more };
-}
-
-const NODES = [node("top", { backing: node("mid", { backing: node("base") }) }), node("copy")];
 
 /** See the head of this file. */
 export class ChainKills implements KillCase {
@@ -115,6 +81,7 @@ export class ChainKills implements KillCase {
 
   async kill(random: (below: number) => number): Promise<KillOutcome> {
     const before = await this.#view();
+    const startMs = performance.now();
     const isEnding = random(2) === 0;
     const script = spawnRuntime(SCRIPT, [
       this.#folder.path,
@@ -138,6 +105,7 @@ export class ChainKills implements KillCase {
       },
     });
     timers.forEach(clearTimeout);
+    assert(performance.now() - startMs < LONG_MS, `the process hangs, ${JSON.stringify(lines)}`);
     assert(ended === "SIGKILL" || (lines.over && ended === 0), `the process ended with ${ended}`);
     const view = await this.#view();
     await this.#look(view);
@@ -271,6 +239,7 @@ export class ChainKills implements KillCase {
 }
 
 async function bringToItsEnd(job: Job): Promise<void> {
+  if (job.state.isUserPaused) await unlessTooLate(job.resume());
   await unlessTooLate(job.setSpeed(0));
   for (;;) {
     const { status } = await job.until(({ status, isCompleteRequested }) =>

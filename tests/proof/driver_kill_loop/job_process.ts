@@ -80,8 +80,20 @@ async function beginOrGoOn(joblog: Joblog): Promise<Job> {
     const request = { type, id: "j", parameters, speed, autoDismiss: false, autoFinalize: false };
     return await joblog.start(request);
   }
+  // What was killed in a pause is paused still.
+  if (known.state.isUserPaused) await unlessTooLate(known.resume());
   if (plan.isEnding) await unlessTooLate(known.setSpeed(0));
   return known;
+}
+
+/** A pause is a checkpoint: so what goes on later does not begin anew. */
+async function pauseNowAndThen(job: Job): Promise<void> {
+  while (!isOver) {
+    await rest(50 + next(100));
+    await unlessTooLate(job.pause());
+    await job.until(({ status }) => status !== "running" && status !== "ready");
+    await unlessTooLate(job.resume());
+  }
 }
 
 async function end(job: Job): Promise<void> {
@@ -109,8 +121,9 @@ const isNew = joblog.job("j") === undefined;
 const early = entry === undefined || !isNew ? undefined : await enter(joblog, entry);
 const job = await beginOrGoOn(joblog);
 await print("open");
-// From here on a backup keeps the moment.
-await job.until(({ progress, status }) => progress.total > 0 || status === "concluded");
+// From here on a backup keeps the moment. A job that has nothing left to do has no total.
+const isSettled = (status: string) => ["concluded", "pending", "ready"].includes(status);
+await job.until(({ progress, status }) => progress.total > 0 || isSettled(status));
 const guest = entry === undefined ? undefined : early ?? await enter(joblog, entry);
 const writing = guest === undefined || !plan.isWriting ? undefined : beGuest(guest);
 const { progress: { current }, status } = job.state;
@@ -119,6 +132,7 @@ if (status !== "concluded") {
   // A job that is over got no further.
   void gotOn.then(() => print("copying"), () => {});
 }
+if (!plan.isEnding) void pauseNowAndThen(job).catch(() => {});
 await end(job);
 isOver = true;
 await print("over");

@@ -1,4 +1,4 @@
-import type { ChainScene } from "./chain_kills.ts";
+import type { ChainScene } from "./chain_scene.ts";
 
 const TO_BASE = ["mid.qcow2", "base.raw"];
 const LEFT_ALONE = ["mid.qcow2"];

@@ -5,6 +5,7 @@ export async function unlessTooLate(verb: Promise<void>): Promise<void> {
   try {
     await verb;
   } catch (error) {
-    if (!(error instanceof JoblogError && error.code === "verbRefused")) throw error;
+    const codes = ["verbRefused", "notPaused"];
+    if (!(error instanceof JoblogError && codes.includes(error.code))) throw error;
   }
 }
