@@ -63,6 +63,18 @@ export const DEVIATIONS: readonly Deviation[] = [
     scenarios: [],
   },
   {
+    id: "undone-backups-keep-their-bitmaps",
+    what: "A backup with bitmap-mode always that is undone before it ran leaves its bitmap as it was",
+    why: "Nothing was copied to what the bitmap speaks of; QEMU sets all of it, and all is lost",
+    scenarios: [],
+  },
+  {
+    id: "only-bitmaps-with-names",
+    what: "query-named-block-nodes lists no bitmaps without a name, which jobs keep for themselves",
+    why: "They are notes of a job at work, which nobody can name, and are told as its progress",
+    scenarios: [],
+  },
+  {
     id: "several-clients-at-once",
     what: "A socket serves any number of clients at once, each with a conversation of its own",
     why: "QEMU lets a second client wait until the first has gone; nothing is gained by that",
