@@ -64,8 +64,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     id: "undone-backups-keep-their-bitmaps",
-    what: "A backup with bitmap-mode always that is undone before it ran leaves its bitmap as it was",
-    why: "Nothing was copied to what the bitmap speaks of; QEMU sets all of it, and all is lost",
+    what: "A backup with bitmap-mode always that never ran leaves its bitmap as it was",
+    why: "It copied nothing that the bitmap must make up for; QEMU sets all of its bits",
     scenarios: [],
   },
   {
