@@ -12,8 +12,9 @@
 import { join } from "node:path";
 import process from "node:process";
 import type { Edge } from "../../../engine/block/edge.ts";
-import { type Job, type Joblog, JoblogError, openJoblog } from "../../../mod.ts";
+import { type Job, type Joblog, openJoblog } from "../../../mod.ts";
 import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
+import { enter } from "./guest_entry.ts";
 import { guestBytes } from "./guest_model.ts";
 import type { JobPlan } from "./job_plan.ts";
 import { unlessTooLate } from "./too_late.ts";
@@ -29,25 +30,6 @@ function print(line: string): Promise<void> {
 
 function rest(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/**
- * A job that was just taken up keeps guests off until its filter is there; above the filter of a
- * backup they have to come in by its name.
- */
-async function enter(joblog: Joblog, node: string): Promise<Edge> {
-  for (;;) {
-    const filter = joblog.nodes.list().find(({ driver, children }) =>
-      driver === "copy-before-write" && children["file"] === node
-    );
-    try {
-      return await joblog.nodes.writer(filter?.name ?? node);
-    } catch (error) {
-      const codes = ["nodeBusy", "permissionConflict", "unknownNode"];
-      if (!(error instanceof JoblogError && codes.includes(error.code))) throw error;
-      await rest(2);
-    }
-  }
 }
 
 async function write(guest: Edge): Promise<void> {

@@ -11,6 +11,7 @@ import process from "node:process";
 import { openJoblog } from "../../../mod.ts";
 import { noise } from "../../support/images.ts";
 import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
+import { enter } from "./guest_entry.ts";
 
 const [folder = "", seed = "1", copyMode = "background"] = process.argv.slice(2);
 const next = numbersFrom(Number(seed));
@@ -27,7 +28,7 @@ for (
   const file = { driver: "file", filename };
   if (!known.has(name)) await joblog.nodes.add({ driver, "node-name": name, file });
 }
-const guest = await joblog.nodes.writer("a");
+const guest = await enter(joblog, "a");
 if (joblog.job("m") === undefined) {
   const parameters = { source: "a", target: "c", "copy-mode": copyMode, "buf-size": 262_144 };
   await joblog.start({ type: "mirror", id: "m", parameters, speed: 8 * 2 ** 20 });
