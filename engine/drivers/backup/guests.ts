@@ -85,6 +85,8 @@ export interface WriterGate {
   insert(make: (child: BlockNode) => BlockNode): Promise<void>;
   /** Takes it out again, once the writes that came before are through. Safe to call twice. */
   remove(): Promise<void>;
+  /** The job is over: gives up the place. Safe to call twice. Absent = there is none to give up. */
+  close?(): Promise<void>;
 }
 
 /** An edge as a gate, for whoever has no graph of nodes. */

@@ -42,11 +42,15 @@ export class BackupJob implements DriverJob {
   #work: Work | undefined;
   #brokenBy: { readonly error: unknown } | undefined;
   #hasRun = false;
+  /** Takes the filter above the source out of the graph. Absent = there is none. */
+  readonly clean?: () => Promise<void>;
 
   /** @param images both images; the job owns them and closes them */
   constructor(parameters: BackupParameters, images: BackupImages) {
     this.#parameters = parameters;
     this.#images = images;
+    const { gate } = images;
+    if (gate?.close !== undefined) this.clean = async () => await gate.close!();
   }
 
   /** Copies until nothing is left. */
@@ -113,6 +117,7 @@ export class BackupJob implements DriverJob {
     const { source, target } = this.#images;
     try {
       await this.#work?.guests?.remove();
+      await this.#images.gate?.close?.();
       if (!this.#hasRun) await target.removeCreated();
     } finally {
       await Promise.all([source.node.close(), target.close()]);

@@ -13,7 +13,6 @@ import type { LayerExtent } from "../../block/qcow2/mod.ts";
 import type { JobNodes } from "../nodes.ts";
 import type { BackingName, SourceImage } from "../images/source.ts";
 import type { CopyTarget } from "../images/target.ts";
-import type { WriterGate } from "./guests.ts";
 import { type BackupParameters, checkCompress } from "./parameters.ts";
 
 /** What a format node can say beside its bytes. */
@@ -64,11 +63,8 @@ function backingOf(nodes: JobNodes, name: string): BackingName | undefined {
   return path === undefined ? undefined : { path, format: formatOf(shown) };
 }
 
-/** Opens a node as a source. Writers that come through other edges are kept by the gate. */
-export function nodeSource(
-  nodes: JobNodes,
-  name: string,
-): { readonly source: SourceImage; readonly gate: WriterGate } {
+/** Opens a node as a source. Writers that come through other edges are kept by a `SourceFilter`. */
+export function nodeSource(nodes: JobNodes, name: string): SourceImage {
   nodes.check(name, "backup-source");
   // Who deletes it is told that the filter above it uses it.
   nodes.hold(name, ["backup-source", "drive-del"]);
@@ -80,19 +76,7 @@ export function nodeSource(
   const known = { node, path, format: formatOf(state), backing, files: [] };
   const topExtent = (offset: number, length: number) => layer.layerExtent!(offset, length);
   const hasLayer = backing !== undefined && layer.layerExtent !== undefined;
-  const source = hasLayer ? { ...known, topExtent } : known;
-  let filter: string | undefined;
-  const gate: WriterGate = {
-    async insert(make) {
-      filter = await nodes.insertFilter({ above: name, driver: "copy-before-write", make });
-    },
-    async remove() {
-      const inserted = filter;
-      filter = undefined;
-      if (inserted !== undefined) await nodes.removeFilter(inserted);
-    },
-  };
-  return { source, gate };
+  return hasLayer ? { ...known, topExtent } : known;
 }
 
 /** The filter over the source is made before the job is, and it is the filter that is refused. */

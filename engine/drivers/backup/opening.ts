@@ -16,6 +16,7 @@ import {
   syncOf,
   type SyncParameters,
 } from "./parameters.ts";
+import { SourceFilter } from "./source_filter.ts";
 import { checkBitmapArguments, type SyncBitmap, takeSyncBitmap } from "./sync_bitmap.ts";
 
 /** What a backup works on. */
@@ -35,7 +36,7 @@ export interface BackupImages {
   release(): void;
 }
 
-type OpenedSource = Pick<BackupImages, "source" | "gate"> & { readonly node?: string };
+type OpenedSource = Pick<BackupImages, "source"> & { readonly node?: string };
 
 async function openSource(
   parameters: BackupParameters,
@@ -50,7 +51,7 @@ async function openSource(
     const own = format === undefined ? {} : { format };
     const node = isNamed ? name : await nodes.resolve(name, own);
     if (!isRecovery) checkBitmapArguments(nodes, node, parameters);
-    return { ...nodeSource(nodes, node), node };
+    return { source: nodeSource(nodes, node), node };
   }
   checkBitmapArguments(nodes, name, parameters);
   return { source: await openSourceImage(name, { ...place, format }) };
@@ -108,8 +109,9 @@ async function openTarget(
  * @throws {JoblogError} code "bitmapUnusable" or "invalidParameter" for the bitmap, see
  * `checkBitmapArguments`; code "nodeBusy" when somebody forbids it; code "invalidParameter" when both
  * are the same, the target is not empty and the mode does not say that it may be, a raw target
- * cannot be compressed or would need a backing file, the sizes differ, or `max-chunk` is less than a
- * cluster; in this order
+ * cannot be compressed or would need a backing file, the sizes differ; code "openFailed" when the
+ * filter cannot have its name; code "invalidParameter" when `max-chunk` is less than a cluster; in
+ * this order
  */
 export async function openImages(
   parameters: BackupParameters,
@@ -120,6 +122,7 @@ export async function openImages(
   const place = { folder: context.baseFolder, claims, openFile };
   let opened: OpenedSource | undefined;
   let target: CopyTarget | undefined;
+  let gate: SourceFilter | undefined;
   try {
     opened = await openSource(parameters, context, place);
     const { source } = opened;
@@ -127,14 +130,18 @@ export async function openImages(
     checkCompress(parameters, target.canCompress);
     checkBacking(target, backingOfNew(parameters.sync, source));
     checkSizes(source, target);
-    checkChunk(parameters, target.clusterSize);
     const { node } = opened;
     const { nodes, isRecovery } = context;
+    if (nodes !== undefined && node !== undefined) {
+      gate = await SourceFilter.lay(nodes, node, parameters["filter-node-name"]);
+    }
+    checkChunk(parameters, target.clusterSize);
     const bitmap = nodes !== undefined && node !== undefined
       ? takeSyncBitmap(nodes, node, parameters, isRecovery)
       : undefined;
-    return { ...opened, target, bitmap, release: () => claims.release() };
+    return { ...opened, target, gate, bitmap, release: () => claims.release() };
   } catch (error) {
+    await gate?.close();
     await target?.removeCreated();
     await target?.close();
     await opened?.source.node.close();

@@ -91,6 +91,8 @@ export type BackupParameters = {
   readonly "on-source-error": ErrorPolicy;
   /** What is done when writing the target fails. @default "report" */
   readonly "on-target-error": ErrorPolicy;
+  /** Name of the filter that is put above a source that is a node. @default a generated one */
+  readonly "filter-node-name"?: string;
   /** Who suffers when a copy before a guest's write fails. @default "break-guest-write" */
   readonly "on-cbw-error"?: CbwErrorPolicy;
   /** Writes compressed clusters; the target must be a qcow2 image. @default false */
@@ -120,6 +122,7 @@ const KNOWN = [
   "on-source-error",
   "on-target-error",
   "on-cbw-error",
+  "filter-node-name",
   ...PERF,
   "x-perf",
   "bitmap",
@@ -213,6 +216,7 @@ export function backupParameters(raw: JsonObject): BackupParameters {
     ...syncOf(input),
     "on-source-error": policyParameter(input, "on-source-error"),
     "on-target-error": policyParameter(input, "on-target-error"),
+    "filter-node-name": textParameter(input, "filter-node-name"),
     "on-cbw-error": choiceParameter(input, "on-cbw-error", CBW_POLICIES),
   };
   const compress = booleanParameter(input, "compress", false) ? true : undefined;

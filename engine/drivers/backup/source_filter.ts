@@ -1,0 +1,84 @@
+import { JoblogError } from "../../../events/log/errors.ts";
+import { Edge } from "../../block/edge.ts";
+import type { BlockNode } from "../../block/node.ts";
+import type { JobNodes } from "../nodes.ts";
+import { gateOf, type WriterGate } from "./guests.ts";
+
+/** Faults of a filter's name, which QEMU tells as those of the filter. */
+const NAME_FAULTS: ReadonlySet<string> = new Set(["duplicateNode", "invalidNodeName"]);
+
+/**
+ * The filter of a backup above a node of the graph: there from the job's creation to its end, so
+ * that nobody takes its name or its place; writers pass it untouched but for the time in which the
+ * job copies.
+ *
+ * Source: QEMU 7.2 block/backup.c backup_job_create, backup_clean; block/copy-before-write.c
+ * bdrv_cbw_append.
+ */
+export class SourceFilter implements WriterGate {
+  readonly #nodes: JobNodes;
+  readonly #gate: WriterGate;
+  #name: string | undefined;
+
+  private constructor(nodes: JobNodes, name: string, gate: WriterGate) {
+    this.#nodes = nodes;
+    this.#name = name;
+    this.#gate = gate;
+  }
+
+  /**
+   * Puts it above a node.
+   *
+   * @param name the filter's; undefined = a generated one
+   * @throws {JoblogError} code "openFailed" when its name is malformed or taken; others as
+   * `JobNodes.insertFilter`
+   */
+  static async lay(
+    nodes: JobNodes,
+    above: string,
+    name: string | undefined,
+  ): Promise<SourceFilter> {
+    const edges: Edge[] = [];
+    try {
+      const filter = await nodes.insertFilter({
+        above,
+        driver: "copy-before-write",
+        ...(name === undefined ? {} : { name }),
+        make(child) {
+          // The way below is the graph's: it is closed there.
+          const edge = new Edge(child, { release: () => {} });
+          edges.push(edge);
+          return edge;
+        },
+      });
+      return new SourceFilter(nodes, filter, gateOf(edges[0]!));
+    } catch (error) {
+      if (!(error instanceof JoblogError) || !NAME_FAULTS.has(error.code)) throw error;
+      const text = `Could not create node: ${error.message}`;
+      const hint = "Choose another name for the filter, or leave it out.";
+      throw new JoblogError("openFailed", text, {
+        subject: "filter-node-name",
+        hint,
+        cause: error,
+      });
+    }
+  }
+
+  /** Writers go through what is made here, from a moment on at which nothing is written. */
+  async insert(make: (child: BlockNode) => BlockNode): Promise<void> {
+    await this.#gate.insert(make);
+  }
+
+  /** Writers pass untouched again; the filter stays. Safe to call twice. */
+  async remove(): Promise<void> {
+    await this.#gate.remove();
+  }
+
+  /** Takes the filter out of the graph. Safe to call twice. */
+  async close(): Promise<void> {
+    await this.#gate.remove();
+    const name = this.#name;
+    this.#name = undefined;
+    if (name !== undefined) await this.#nodes.removeFilter(name);
+  }
+}
