@@ -15,6 +15,7 @@
 import * as fs from "node:fs";
 import { resolve as resolvePath } from "node:path";
 import { BlockError, blockErrorOf } from "./errors.ts";
+import { fileIdentity } from "./file_identity.ts";
 
 /** What is done when the file is not there. */
 export type FileCreation = "never" | "ifMissing" | "exclusive";
@@ -59,10 +60,6 @@ function call<T>(start: (done: Callback<T>) => void): Promise<T> {
 
 function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
-}
-
-function identityOf(stats: fs.BigIntStats): string {
-  return stats.isBlockDevice() ? `device ${stats.rdev}` : `file ${stats.dev}:${stats.ino}`;
 }
 
 /** Source: Linux sys/sysmacros.h, gnu_dev_major and gnu_dev_minor. */
@@ -164,7 +161,7 @@ export class DiskFile {
     return {
       size,
       allocatedBytes: isDevice ? size : Number(stats.blocks) * 512,
-      identity: identityOf(stats),
+      identity: fileIdentity(stats),
       modifiedNs: stats.mtimeNs,
       isDeleted: !isDevice && stats.nlink === 0n,
       isDevice,
@@ -200,6 +197,11 @@ export class DiskFile {
         );
       }
     });
+  }
+
+  /** Runs an access by other means than this descriptor; `close` waits for it, too. */
+  beside<T>(access: () => Promise<T>): Promise<T> {
+    return this.#tracked("read", `use "${this.path}"`, access);
   }
 
   /** Changes the length; growing adds a hole. */
@@ -251,7 +253,7 @@ export class DiskFile {
     try {
       const { fd } = await openDescriptor(this.path, { readOnly: this.isReadOnly });
       const stats = await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done));
-      if (identityOf(stats) === this.#identity) return this.#fd = fd;
+      if (fileIdentity(stats) === this.#identity) return this.#fd = fd;
       fs.closeSync(fd);
     } finally {
       this.#reopening = undefined;
@@ -266,9 +268,7 @@ export class DiskFile {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#inFlightCount > 0) {
-      await new Promise<void>((resolve) => this.#onIdle = resolve);
-    }
+    if (this.#inFlightCount > 0) await new Promise<void>((resolve) => this.#onIdle = resolve);
     try {
       const fd = this.#fd;
       if (fd !== undefined) await call<void>((done) => fs.close(fd, done));

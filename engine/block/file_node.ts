@@ -4,35 +4,19 @@
  * - node:fs can neither punch holes nor find them. So `zero` reads and writes only what is not
  *   zero already, `discard` does nothing, and `extent` reads, but only if the file takes less room
  *   than its size: then, and only then, it may have holes.
- * - `copyRange` works between any two file nodes, through buffers that never leave this file.
+ * - `copyRange` works between any two file nodes, through buffers that never leave this file. Once
+ *   a file takes much, the copy thread does a part of it.
  *
  * May be used by whoever opens images; the others know the node interface alone.
  */
 
-import { BufferPool, isAllZero } from "./buffers.ts";
+import { isAllZero } from "./buffers.ts";
 import { copyByBuffer } from "./copy.ts";
 import { BlockError } from "./errors.ts";
 import { DiskFile, type FileFacts, type FileOptions } from "./file.ts";
+import { FileCopies, PIECE_BYTES, withPiece } from "./file_copies.ts";
 import { type BlockNode, checkRange, checkWritable, type Extent } from "./node.ts";
 import { SCAN_GRAIN, ZeroScan } from "./zero_scan.ts";
-
-/**
- * Bytes that move in one read and one write: 512 KiB. Pieces of 256 KiB cost more calls; pieces of
- * 1 MiB are no faster and hold the event loop up three times as long on Deno.
- */
-const PIECE_BYTES = 524_288;
-
-/** Shared by all file nodes; 16 MiB at most are kept. */
-const PIECES = new BufferPool(PIECE_BYTES, 32);
-
-async function withPiece<T>(use: (piece: Uint8Array) => Promise<T>): Promise<T> {
-  const piece = PIECES.take();
-  try {
-    return await use(piece);
-  } finally {
-    PIECES.give(piece);
-  }
-}
 
 function* grainsOf(bytes: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < bytes.byteLength; at += SCAN_GRAIN) {
@@ -61,6 +45,7 @@ export class FileNode implements BlockNode {
   readonly isDevice: boolean;
   readonly #file: DiskFile;
   readonly #scan: ZeroScan;
+  readonly #copies: FileCopies;
   #size: number;
   #mayHaveHoles: boolean;
 
@@ -69,6 +54,7 @@ export class FileNode implements BlockNode {
     this.identity = facts.identity;
     this.isDevice = facts.isDevice;
     this.#file = file;
+    this.#copies = new FileCopies(file, facts.identity);
     this.#size = facts.size;
     // A file that is written may get holes later; for one that is only read this is settled.
     this.#mayHaveHoles = !file.isReadOnly || facts.allocatedBytes < facts.size;
@@ -212,11 +198,16 @@ export class FileNode implements BlockNode {
   /** {@inheritDoc BlockNode.rest} */
   async rest(): Promise<void> {
     await this.#file.rest();
+    this.#copies.letGo();
   }
 
   /** {@inheritDoc BlockNode.close} */
   async close(): Promise<void> {
-    await this.#file.close();
+    try {
+      await this.#file.close();
+    } finally {
+      this.#copies.letGo();
+    }
   }
 
   /** Overwrites those grains of what was read at `offset` that are not zero. */
@@ -229,7 +220,10 @@ export class FileNode implements BlockNode {
   }
 
   async #copyThrough(node: BlockNode, from: number, to: number, length: number): Promise<void> {
-    if (node instanceof FileNode) return await this.#copyFrom(node.#file, from, to, length);
+    if (node instanceof FileNode) {
+      await this.#copies.copy(node.#copies, from, to, length);
+      return this.#scan.forget();
+    }
     for (let done = 0; done < length;) {
       const [at, goal, left] = [from + done, to + done, length - done];
       const loan = await node.lend?.(at, left, (range) => {
@@ -240,17 +234,6 @@ export class FileNode implements BlockNode {
       if (!loan.isUsed) await copyByBuffer(part);
       done += loan.length;
     }
-  }
-
-  async #copyFrom(source: DiskFile, from: number, to: number, length: number): Promise<void> {
-    await withPiece(async (piece) => {
-      for (let done = 0; done < length; done += PIECE_BYTES) {
-        const bytes = piece.subarray(0, Math.min(PIECE_BYTES, length - done));
-        await source.read(from + done, bytes);
-        await this.#file.write(to + done, bytes);
-      }
-    });
-    this.#scan.forget();
   }
 
   async #inspect(offset: number, length: number): Promise<readonly boolean[]> {

@@ -59,6 +59,12 @@ export const LAYERS: readonly Layer[] = [
     own: ["engine/block"],
     builtins: ["node:buffer", "node:util", ...FILE_BUILTINS],
   },
+  {
+    folder: "engine/block/copy_thread",
+    own: ["engine/block/file_identity.ts"],
+    builtins: ["node:fs", "node:worker_threads"],
+  },
+  { folder: "engine/block/file_identity.ts", own: [], builtins: ["node:fs"] },
   { folder: "engine/graph", own: ["engine/block", ERRORS], types: ["events/log", "events/job"] },
   { folder: "engine/drivers", own: ["engine/block", ERRORS], types: ["events/job"] },
   // The contract speaks of a step's data and a node's options, which are the log's JSON.

@@ -6,7 +6,7 @@
  * dirty     ..#########....##..      reset when a run is taken, set again by writes and failures
  * run         |=======|              up to buf-size
  * stretch     |data |0|              one kind, one step in the log
- * operation   |--|--|-|              up to buf-size / 16 or 1 MiB
+ * operation   |--|--|-|              up to buf-size / 16 or 1 MiB; then buf-size / 4
  * ```
  *
  * - A granule is taken before anything is asked about it: what is written later sets it again.
@@ -48,6 +48,7 @@ export class MirrorCopies {
   #waiting: (() => void)[] = [];
   #cursor = 0;
   #slotCount = MIRROR_IN_FLIGHT_MAX;
+  #operationBytes: number;
   #count = 0;
   #bytes = 0;
   #doneBytes = 0;
@@ -59,6 +60,7 @@ export class MirrorCopies {
   constructor(set: MirrorSet, options: MirrorCopiesOptions, context: DriverContext) {
     this.#set = set;
     this.#options = options;
+    this.#operationBytes = options.grain.operationBytes;
     this.#context = context;
     context.signal.addEventListener("abort", () => this.wake(), { once: true });
   }
@@ -159,10 +161,10 @@ export class MirrorCopies {
 
   /** Starts the operations of one extent; ends early when nothing more is to be started. */
   async #start(stretch: Stretch, run: Run, length: number): Promise<number> {
-    const { bufferBytes, operationBytes } = this.#options.grain;
+    const { bufferBytes } = this.#options.grain;
     let done = 0;
     while (done < length) {
-      const bytes = Math.min(operationBytes, length - done);
+      const bytes = Math.min(this.#operationBytes, length - done);
       while (
         this.#count >= this.#slotCount ||
         (this.#count > 0 && this.#bytes + bytes > bufferBytes)
@@ -196,7 +198,8 @@ export class MirrorCopies {
 
   /** What a range begins with, fitted to granules. One that cannot be told is data. */
   async #classify({ offset, length }: DirtyArea): Promise<Extent> {
-    const { granularity, operationBytes } = this.#options.grain;
+    const { granularity } = this.#options.grain;
+    const operationBytes = this.#operationBytes;
     const first = await this.#look(offset, length);
     // Reading will say what is wrong, and then the policy is asked.
     if (first === undefined) {
@@ -257,8 +260,14 @@ export class MirrorCopies {
   async #copy({ offset, length }: DirtyArea): Promise<void> {
     const { source, target } = this.#set;
     const offloaded = target.copyRange?.(source, offset, offset, length);
-    if (offloaded !== undefined) this.#slotCount = MIRROR_OFFLOADED_MAX;
+    if (offloaded !== undefined) this.#offload();
     await (offloaded ?? copyByBuffer({ source, from: offset, target, to: offset, length }));
+  }
+
+  /** The images copy between themselves: few and large operations are better then. */
+  #offload(): void {
+    this.#slotCount = MIRROR_OFFLOADED_MAX;
+    this.#operationBytes = this.#options.grain.offloadedBytes;
   }
 
   /** A target may have to read in order to zero; that is no failure of the source. */

@@ -43,11 +43,17 @@ export const MIRROR_IN_FLIGHT_MAX = 16;
 
 /**
  * Operations in flight once the images have shown that they copy between themselves: more than 4
- * of 1 MiB each between two files only push each other's buffers out of the processor's cache.
+ * between two files only push each other's buffers out of the processor's cache.
  *
  * Differs from QEMU: 16 there, too.
  */
 export const MIRROR_OFFLOADED_MAX = 4;
+
+/**
+ * Bytes of one operation at most while the images copy between themselves: as much as one of a
+ * backup. Larger ones save nothing and make a pause wait.
+ */
+const OFFLOADED_BYTES_MAX = 8_388_608;
 
 /** Bytes of one operation at least allowed: 1 MiB. Source: block/mirror.c MAX_IO_BYTES. */
 const OPERATION_BYTES = 1_048_576;
@@ -210,6 +216,8 @@ export interface MirrorGrain {
   readonly bufferBytes: number;
   /** Bytes of one operation at most: whole granules. */
   readonly operationBytes: number;
+  /** The same once the images copy between themselves. */
+  readonly offloadedBytes: number;
 }
 
 /**
@@ -232,7 +240,9 @@ export function mirrorGrain(
   const granularity = Math.max(parameters.granularity || chosen, isWhole ? clusterSize : 0);
   const whole = (bytes: number) => Math.ceil(bytes / granularity) * granularity;
   const bufferBytes = whole(parameters["buf-size"] || MIRROR_BUFFER_DEFAULT);
-  const share = Math.max(bufferBytes / MIRROR_IN_FLIGHT_MAX, OPERATION_BYTES);
-  const operationBytes = Math.max(granularity, share - share % granularity);
-  return { granularity, bufferBytes, operationBytes };
+  const granules = (bytes: number) => Math.max(granularity, bytes - bytes % granularity);
+  const operationBytes = granules(Math.max(bufferBytes / MIRROR_IN_FLIGHT_MAX, OPERATION_BYTES));
+  const share = Math.min(OFFLOADED_BYTES_MAX, bufferBytes / MIRROR_OFFLOADED_MAX);
+  const offloadedBytes = granules(Math.max(share, operationBytes));
+  return { granularity, bufferBytes, operationBytes, offloadedBytes };
 }

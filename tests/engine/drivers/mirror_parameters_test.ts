@@ -106,6 +106,16 @@ describe("mirrorGrain()", () => {
     assertEquals(grain(1, 0, 64 * MIB), [64, 65_536, 4_096]);
     assertEquals(grain(1, 4 * MIB), [4_096, 16_384, 4_096]);
   });
+
+  it("cuts few large operations of buf-size where images copy between themselves", () => {
+    const offloaded = (granularity: number, bufSize: number) =>
+      mirrorGrain({ granularity, "buf-size": bufSize }, 1).offloadedBytes / KIB;
+    assertEquals(offloaded(0, 0), 4_096);
+    assertEquals(offloaded(0, MIB), 1_024);
+    assertEquals(offloaded(0, 256 * MIB), 16_384);
+    assertEquals(offloaded(0, 64 * MIB), 8_192);
+    assertEquals(offloaded(8 * MIB, 0), 8_192);
+  });
 });
 
 describe("mirrorResumePoint()", () => {
