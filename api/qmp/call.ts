@@ -4,6 +4,7 @@
 import type { CommandContext, LiveJobs, Service } from "../service.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Ring } from "./ring.ts";
+import type { Settling } from "./settling.ts";
 
 /** The version of the server, in the shape of QEMU's. */
 export interface QmpVersion {
@@ -63,6 +64,8 @@ export interface Replied {
   readonly value: unknown;
   /** Events up to here go out before it. */
   readonly position: number;
+  /** How it waits for what the command sets off. @default not at all */
+  readonly settling?: Settling | undefined;
 }
 
 /** Runs one command. */

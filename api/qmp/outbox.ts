@@ -4,12 +4,15 @@
  * - A reply takes the place of the record that answers its command, with what that command brought
  *   about at once: events of lower positions go before it, all later ones behind it.
  * - While a command is under way, events stop behind its answer until the reply is there.
+ * - A reply may wait for what its command sets off: events go on, until one of them or a time says
+ *   that it is its turn.
  * - Nothing is taken from the log while the other side does not read: what waits here is never more
  *   than one reply and one event beyond the socket's own buffer.
  *
  * Called by the session.
  */
-import type { Ring, Source } from "./ring.ts";
+import type { Entry, Ring, Source } from "./ring.ts";
+import type { Settling } from "./settling.ts";
 
 /** Where the bytes go. */
 export interface Sink {
@@ -21,6 +24,8 @@ interface Reply {
   readonly text: string;
   /** Events up to here go first, but never any behind the answer. */
   readonly upTo: number;
+  /** Says of each event behind the answer whether the reply goes on waiting. */
+  judge: Settling["judge"] | undefined;
   readonly written: () => void;
 }
 
@@ -33,6 +38,7 @@ export class Outbox {
   #isHolding = false;
   /** The command whose answer was passed and whose reply is still to come. */
   #answered: string | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #canWrite = true;
   #isClosed = false;
 
@@ -61,19 +67,27 @@ export class Outbox {
    * Gives the reply of the command that is under way.
    *
    * @param upTo the position that the reply is true of; 0 = of none
+   * @param settling how it waits for what comes behind the answer
    * @returns resolves when it is written; never, once this is closed
    */
-  reply(text: string, upTo: number): Promise<void> | undefined {
+  reply(text: string, upTo: number, settling?: Settling): Promise<void> | undefined {
     const { promise, resolve } = Promise.withResolvers<void>();
     let isWritten = false;
-    this.#reply = {
+    const reply: Reply = this.#reply = {
       text,
       upTo,
+      judge: settling?.judge,
       written: () => {
         isWritten = true;
+        clearTimeout(this.#timer);
         resolve();
       },
     };
+    const giveUp = () => {
+      reply.judge = undefined;
+      this.#pump();
+    };
+    if (settling !== undefined) this.#timer = setTimeout(giveUp, settling.msMax);
     this.#pump();
     return isWritten ? undefined : promise;
   }
@@ -92,6 +106,7 @@ export class Outbox {
   /** Nothing goes out any more. */
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#timer);
     this.#source?.close();
   }
 
@@ -118,20 +133,16 @@ export class Outbox {
     for (;;) {
       const entry = this.#source?.peek();
       const isBehindAnswer = this.#answered !== undefined && entry?.causationId !== this.#answered;
-      if (this.#reply !== undefined) {
-        const { upTo, text, written } = this.#reply;
-        const isAwaited = entry === undefined
-          ? (this.#source?.position ?? Infinity) < upTo
-          : entry.position <= upTo && !isBehindAnswer;
-        if (!isAwaited) {
-          this.#reply = undefined;
-          this.#answered = undefined;
-          this.#isHolding = false;
-          written();
-          return text;
-        }
+      const reply = this.#reply;
+      if (reply !== undefined && !this.#isAwaited(reply, entry, isBehindAnswer)) {
+        this.#reply = undefined;
+        this.#answered = undefined;
+        this.#isHolding = false;
+        reply.written();
+        return reply.text;
       }
-      if (entry === undefined || (this.#isHolding && isBehindAnswer)) return undefined;
+      if (entry === undefined) return undefined;
+      if (this.#isHolding && isBehindAnswer && reply === undefined) return undefined;
       this.#source!.advance();
       const { answer } = entry;
       if (this.#isHolding && answer?.correlationId === this.#conversation) {
@@ -139,6 +150,20 @@ export class Outbox {
       }
       if (entry.text !== "") return entry.text;
     }
+  }
+
+  /** True if an event goes out before the reply, or if it waits for one to come. */
+  #isAwaited(reply: Reply, entry: Entry | undefined, isBehindAnswer: boolean): boolean {
+    const position = this.#source?.position ?? Infinity;
+    if (entry === undefined) {
+      return position < reply.upTo || (reply.judge !== undefined && position < Infinity);
+    }
+    if (reply.judge === undefined || this.#answered === undefined) {
+      return entry.position <= reply.upTo && !isBehindAnswer;
+    }
+    const verdict = reply.judge(entry.milestone);
+    if (verdict !== "wait") reply.judge = undefined;
+    return verdict !== "before";
   }
 }
 

@@ -174,9 +174,10 @@ export class Session {
     }
   }
 
-  #answer({ value, position }: Replied, id: WireValue | undefined): Promise<void> | undefined {
+  #answer(replied: Replied, id: WireValue | undefined): Promise<void> | undefined {
+    const { value, position, settling } = replied;
     const echo = id === undefined ? "" : `, "id": ${echoOf(id)}`;
-    return this.#outbox.reply(`{"return": ${jsonOf(value)}${echo}}\r\n`, position);
+    return this.#outbox.reply(`{"return": ${jsonOf(value)}${echo}}\r\n`, position, settling);
   }
 
   #findCommand(value: WireValue): [QmpCommandName, Arguments] {

@@ -20,7 +20,7 @@ import { LiveNodes } from "./live_nodes.ts";
 import { type WireItem, wireItems } from "./wire.ts";
 
 export { wireErrorText } from "../../events/views/mod.ts";
-export type { WireItem } from "./wire.ts";
+export type { Milestone, WireItem } from "./wire.ts";
 export type { BitmapTarget, LiveNode, LiveNodes } from "./live_nodes.ts";
 
 /** A job to start. */
@@ -61,6 +61,11 @@ export class LiveJobs {
     return this.#joblog.jobs();
   }
 
+  /** The job that holds an id. */
+  job(id: string): LiveJob | undefined {
+    return this.#joblog.job(id)?.state;
+  }
+
   /** The same without jobs of types that the block layer does not have. */
   blockJobs(): readonly LiveJob[] {
     return this.#joblog.jobs().filter((job) => BLOCK_JOB_TYPES.has(job.type));
@@ -81,9 +86,9 @@ export class LiveJobs {
     await this.#joblog.verb(of, verb, args, context);
   }
 
-  /** Starts a job. @throws {JoblogError} the refusal */
-  async start(job: JobStart, context: CommandContext): Promise<void> {
-    await this.#joblog.start(job, context);
+  /** Starts a job; resolves with its state. @throws {JoblogError} the refusal */
+  async start(job: JobStart, context: CommandContext): Promise<LiveJob> {
+    return (await this.#joblog.start(job, context)).state;
   }
 
   /** Starts jobs and changes bitmaps, all of it or nothing. @throws {JoblogError} the refusal */

@@ -5,12 +5,53 @@
  * What comes first is the event behind the position that it starts from; nothing is missed and
  * nothing comes twice.
  */
-import { type JobEventData, type JobState } from "../../events/job/mod.ts";
+import { type JobEventData, type JobState, runIdOfStream } from "../../events/job/mod.ts";
 import type { EventReader } from "../../events/log/store.ts";
 import type { RecordedEvent } from "../../events/log/event.ts";
 import { qmpEventsOf, type QmpMessage, qmpMessage, qmpStateOf } from "../../events/views/mod.ts";
 
 export type { QmpMessage } from "../../events/views/mod.ts";
+
+/** Where a job has come to, as far as replies wait for it. */
+export interface Milestone {
+  /** The job. */
+  readonly runId: string;
+  /** What has happened; `work`: it has found something to do, `step`: it has done some of it. */
+  readonly what: "work" | "step" | "readError" | "writeError" | keyof typeof STATUSES;
+}
+
+/** Events that change a status, and what they are here. */
+const STATUSES = {
+  paused: "JobPaused",
+  resumed: "JobResumed",
+  ready: "JobReady",
+  waiting: "JobWaiting",
+  pending: "JobPending",
+  aborting: "JobAborting",
+  concluded: "JobConcluded",
+  dismissed: "JobDismissed",
+  parked: "JobParked",
+} as const;
+
+const BY_TYPE: ReadonlyMap<string, Milestone["what"]> = new Map([
+  ...Object.entries(STATUSES).map(([what, type]) => [type, what as Milestone["what"]] as const),
+  ["StepTaken", "step"],
+]);
+
+function whatOf({ type, data }: RecordedEvent): Milestone["what"] | undefined {
+  if (type === "IoErrorHandled") {
+    const { operation } = data as JobEventData["IoErrorHandled"];
+    return operation === "read" ? "readError" : "writeError";
+  }
+  if (type !== "ProgressTotalChanged") return BY_TYPE.get(type);
+  return (data as JobEventData["ProgressTotalChanged"]).total > 0 ? "work" : undefined;
+}
+
+function milestoneOf(event: RecordedEvent): Milestone | undefined {
+  const what = whatOf(event);
+  const runId = what === undefined ? undefined : runIdOfStream(event.stream);
+  return what === undefined || runId === undefined ? undefined : { runId, what };
+}
 
 /** One recorded event, as far as it concerns connections. */
 export interface WireItem {
@@ -22,6 +63,8 @@ export interface WireItem {
   readonly answer?: { readonly commandId: string; readonly correlationId: string };
   /** What directly caused it: a command's id, or `@` and a position. */
   readonly causationId: string | undefined;
+  /** Where a job has come to by it. */
+  readonly milestone: Milestone | undefined;
 }
 
 /** From where to follow. */
@@ -66,6 +109,13 @@ export async function* wireItems(
     const messages = qmpEventsOf(state, event).map(qmpMessage);
     const answer = answerOf(event, awaited);
     const { position, metadata: { causationId } } = event;
-    yield { position, messages, causationId, ...(answer === undefined ? {} : { answer }) };
+    const milestone = milestoneOf(event);
+    yield {
+      position,
+      messages,
+      causationId,
+      milestone,
+      ...(answer === undefined ? {} : { answer }),
+    };
   }
 }

@@ -11,6 +11,7 @@
 import type { JobStart, TransactionPart } from "../../service.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Handler } from "../call.ts";
+import { afterStart } from "../settling.ts";
 import { bitmapAction } from "./bitmaps.ts";
 
 /** Arguments that every job has; the others are its driver's. */
@@ -60,8 +61,8 @@ function starts(start: Start): Handler {
   return {
     changes: true,
     async run({ world: { live }, connection: { context }, args }) {
-      await live.start(jobOf(start, args), context);
-      return { value: {}, position: live.position };
+      const job = await live.start(jobOf(start, args), context);
+      return { value: {}, position: live.position, settling: afterStart(job) };
     },
   };
 }
@@ -72,8 +73,9 @@ const createImage: Handler = {
   async run({ world: { live }, connection: { context }, args }) {
     const parameters = { options: args["options"] } as JobStart["parameters"] & object;
     const id = args["job-id"] as string;
-    await live.start({ type: "create", id, parameters, autoDismiss: false }, context);
-    return { value: {}, position: live.position };
+    const request = { type: "create", id, parameters, autoDismiss: false };
+    const job = await live.start(request, context);
+    return { value: {}, position: live.position, settling: afterStart(job) };
   },
 };
 

@@ -8,6 +8,7 @@ import type { LiveJob, VerbTarget } from "../../service.ts";
 import { wireErrorText } from "../../service/live.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Call, Handler, Replied } from "../call.ts";
+import { afterVerb } from "../settling.ts";
 import { query } from "./control.ts";
 
 type VerbArguments = {
@@ -23,8 +24,11 @@ async function send(
   verb: VerbName,
   args: VerbArguments,
 ): Promise<Replied> {
+  const job = live.job(target.id);
+  const members = () => live.jobs().filter(({ txnId }) => txnId === job?.txnId);
+  const settling = job && afterVerb(verb, job, members);
   await live.verb(target, verb, args, context);
-  return { value: {}, position: live.position };
+  return { value: {}, position: live.position, settling };
 }
 
 /** A verb on any job: the argument is `id`, and a cancel is by force. */
