@@ -102,11 +102,11 @@ export class BackupKills implements KillCase {
     return isAtWork ? "at work" : "early";
   }
 
-  /** Before the image is made its file is not there or empty, which is no image yet. */
+  /** Its header is written last: until then the file is no image yet. */
   #expectImage(): void {
-    const name = "copy.qcow2";
-    const size = this.#folder.sizeOf(name) ?? 0;
-    if (size > 0) expectSound(this.#folder.file(name));
+    if ((this.#folder.sizeOf("copy.qcow2") ?? 0) === 0) return;
+    const begins = this.#folder.read("copy.qcow2").subarray(0, 4);
+    if (begins.some((byte) => byte !== 0)) expectSound(this.#folder.file("copy.qcow2"));
   }
 
   async settle(): Promise<JobEnd> {
