@@ -3,9 +3,9 @@
  *
  * QEMU runs a job that it enters until the job has to wait for I/O, and replies then. A job that
  * sleeps or is paused is entered within the command, so that what comes of it at once stands before
- * the reply: the pause of a sleeper, the going on of a paused job, the whole end of a cancelled one.
- * Here the job goes on by itself and is followed in the log; its reply waits for it, but not for
- * long: the order is a courtesy, the reply is not.
+ * the reply: the pause of a sleeper, the going on of a paused job, the whole end of a cancelled
+ * one. Here the job goes on by itself and is followed in the log; its reply waits for it, but not
+ * for long: the order is a courtesy, the reply is not.
  *
  * Source: QEMU 7.2 job.c job_enter_cond, job_exit; recorded traces.
  */
@@ -46,8 +46,8 @@ const ANOTHER: Verdicts = { waiting: "before", aborting: "before", parked: "befo
 const MIRROR_AHEAD = 16;
 
 /**
- * A mirror sends its first reads off within the command, and they may fail there. It is ready within
- * it only if it has nothing to read.
+ * A mirror sends its first reads off within the command, and they may fail there. It is ready
+ * within it only if it has nothing to read.
  */
 function afterMirrorStart({ runId, speed }: LiveJob): Settling {
   let stepCount = 0;
