@@ -1,8 +1,9 @@
 /**
  * What can be done without a job with the bitmaps that a closed image keeps.
  *
- * - Each change opens the image for writing, marks its bitmaps as in use, does one thing, and closes
- *   it. A process that is killed in between leaves bitmaps that are inconsistent, or as they were.
+ * - Each change opens the image for writing, marks its bitmaps as in use, does one thing, and
+ *   closes it. A process that is killed in between leaves bitmaps that are inconsistent, or as they
+ *   were.
  * - Texts are those of QEMU's commands on bitmaps.
  *
  * May be used by whoever serves people at a command line. Source: QEMU 7.2 qemu-img.c img_bitmap.

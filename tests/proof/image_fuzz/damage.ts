@@ -10,8 +10,10 @@ import { fileURLToPath } from "node:url";
 
 const FIXTURES = fileURLToPath(new URL("../../engine/block/qcow2/fixtures/", import.meta.url));
 
-/** Sound images, by name: both versions, compressed, an overlay, one with a snapshot. */
-export const SOUND_NAMES = ["v2_512", "v3_1k", "compressed", "overlay", "snapshot"] as const;
+/** Sound images, by name: both versions, compressed, an overlay, a snapshot, bitmaps. */
+export const SOUND_NAMES = [
+  ...["v2_512", "v3_1k", "compressed", "overlay", "snapshot", "bitmaps"] as const,
+] as const;
 
 /** Numbers from 0 to below. */
 export type Chance = (below: number) => number;
@@ -94,6 +96,32 @@ function breakTable(bytes: Uint8Array, next: Chance): void {
   }
 }
 
+/** Where the extension of bitmaps has its data; undefined = there is none. */
+function bitmapsPlace(bytes: Uint8Array): number | undefined {
+  const view = viewOf(bytes);
+  for (let at = 112; at + 32 <= Math.min(bytes.byteLength, 1_024); at += 8) {
+    if (view.getUint32(at) === 0x2385_2875) return at + 8;
+  }
+  return undefined;
+}
+
+/** The extension of bitmaps, the directory behind it, or the table of its first bitmap. */
+function breakBitmaps(bytes: Uint8Array, next: Chance): void {
+  const place = bitmapsPlace(bytes);
+  if (place === undefined) return breakBytes(bytes, next);
+  const view = viewOf(bytes);
+  const inFile = (at: number) => at + 32 <= bytes.byteLength ? at : place;
+  const directory = inFile(Number(view.getBigUint64(place + 16)));
+  const table = inFile(Number(view.getBigUint64(directory)));
+  const start = [place, directory, directory, table][next(4)]!;
+  for (let count = next(3) + 1; count > 0; count--) {
+    const at = start + next(start === place ? 3 : 12) * 8;
+    if (at + 8 > bytes.byteLength) continue;
+    if (next(2) === 0) view.setBigUint64(at, numberFrom(next, bytes.byteLength));
+    else bytes[at + next(8)] = [0, 1, 2, 3, 9, 31, 32, 255][next(8)]!;
+  }
+}
+
 /** Names that are no file, lead in a ring, or are long. */
 const BACKING = ["damaged.qcow2", "./damaged.qcow2", "ring.qcow2", "none", "nbd://h/x", ".", "\0"];
 
@@ -113,7 +141,10 @@ function breakBacking(bytes: Uint8Array, next: Chance): void {
   nameBacking(bytes, next(6) === 0 ? "b".repeat(next(2_000)) : BACKING[next(BACKING.length)]!);
 }
 
-const KINDS = [breakBytes, breakHeader, breakTable, breakTable, breakExtensions, breakBacking];
+const KINDS = [
+  ...[breakBytes, breakHeader, breakTable, breakTable, breakExtensions, breakBacking],
+  ...[breakBitmaps, breakBitmaps],
+];
 
 /** A copy of a sound image. */
 export function soundImage(name: string): Uint8Array {

@@ -13,7 +13,8 @@ const PIECES_MAX = 5_000;
 /** Refuses any error but one in words: action first, of a kind that callers know. */
 export function expectBlockError(error: unknown): void {
   if (!(error instanceof BlockError)) throw error;
-  assert(/^Cannot (open|read|write|flush|resize|check)/.test(error.message), error.message);
+  const isInWords = /^(Cannot (open|read|write|flush|resize|check|keep)|Bitmap ')/;
+  assert(isInWords.test(error.message), error.message);
 }
 
 /** Reads the map and the bytes. */
@@ -60,6 +61,7 @@ export async function tryOut(
 ): Promise<boolean> {
   try {
     const node = await openQcow2(path, { readOnly });
+    if (readOnly) await node.kept.load().catch(expectBlockError);
     await use(node).catch(expectBlockError);
     await node.close();
     return true;

@@ -1,6 +1,7 @@
 /** Does the same to one image with our node and to another with qemu-io, and compares them. */
 import { deepStrictEqual as assertEquals, ok as assert } from "node:assert/strict";
 import { createQcow2, openQcow2 } from "../../../engine/block/qcow2/mod.ts";
+import { changeImageBitmap } from "../../../engine/drivers/images/bitmap_tools.ts";
 import {
   ALL_VERBS,
   applyToNode,
@@ -15,6 +16,7 @@ import {
   qemuImg,
   qemuIo,
 } from "../../engine/block/qcow2/qemu.ts";
+import { bitmapsByQemu, bitsByQemu, HAS_DAEMON } from "../../engine/block/qcow2/qemu_bitmaps.ts";
 import { type ImageFolder, noise, sameBytes } from "../../support/images.ts";
 import type { ChangeList, ImageCase } from "./image_case.ts";
 
@@ -64,6 +66,25 @@ async function makeTops(folder: ImageFolder, image: ImageCase, link?: Link): Pro
   const backing = backingArguments(link);
   const path = folder.file(THEIRS);
   qemuImg("create", "-q", "-f", "qcow2", "-o", options, ...backing, path, String(size));
+}
+
+/** Bitmaps of the same names in both, by us and by QEMU. */
+async function addBitmaps(folder: ImageFolder, { bitmaps }: ImageCase): Promise<void> {
+  for (const [index, granularity] of bitmaps.entries()) {
+    await changeImageBitmap(folder.file(OURS), `b${index}`, { verb: "add", granularity });
+    const path = folder.file(THEIRS);
+    qemuImg("bitmap", "--add", "-g", String(granularity), path, `b${index}`);
+  }
+}
+
+/** Both keep the same bitmaps, with the same bits, as QEMU reads them. */
+function expectSameBitmaps(folder: ImageFolder, { bitmaps }: ImageCase): void {
+  const [ours, theirs] = [folder.file(OURS), folder.file(THEIRS)];
+  assertEquals(bitmapsByQemu(ours), bitmapsByQemu(theirs));
+  for (const index of HAS_DAEMON ? bitmaps.keys() : []) {
+    const name = `b${index}`;
+    assertEquals(bitsByQemu(folder, ours, name), bitsByQemu(folder, theirs, name), name);
+  }
 }
 
 async function changeByUs(path: string, changes: readonly Change[]): Promise<number> {
@@ -124,6 +145,7 @@ export async function compareWithQemu(folder: ImageFolder, image: ImageCase): Pr
   const [ours, theirs] = [folder.file(OURS), folder.file(THEIRS)];
   // Version 2 has no flag for zeros: over something, QEMU neither grows such an image nor discards
   // in it, and we discard what lies behind the end of what is below.
+  await addBitmaps(folder, image);
   const hasFlag = image.compat === "1.1" || link === undefined;
   const verbs = ALL_VERBS.filter((verb) => hasFlag || verb === "write" || verb === "zero");
   const listFrom = ({ seed, count }: ChangeList, size: number) =>
@@ -132,8 +154,10 @@ export async function compareWithQemu(folder: ImageFolder, image: ImageCase): Pr
   const size = await changeByUs(ours, first);
   qemuIo(theirs, first.map(asQemuIo));
   await expectEqual(folder, ours);
+  expectSameBitmaps(folder, image);
   const second = listFrom(image.second, size);
   await changeByUs(theirs, second);
   qemuIo(ours, second.map(asQemuIo));
   await expectEqual(folder, theirs);
+  expectSameBitmaps(folder, image);
 }

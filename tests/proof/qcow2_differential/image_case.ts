@@ -20,6 +20,8 @@ export interface ImageCase {
   readonly compat: "0.10" | "1.1";
   readonly refcountBits: number;
   readonly lazyRefcounts: boolean;
+  /** Bytes of each bit of the bitmaps that it keeps. */
+  readonly bitmaps: readonly number[];
   /** What is below, the lowest first. */
   readonly below: readonly BelowCase[];
   /** What each side does to its own image. */
@@ -46,6 +48,7 @@ export function caseFrom(next: (below: number) => number): ImageCase {
     compat,
     refcountBits: isOld || next(2) === 0 ? 16 : 2 ** next(7),
     lazyRefcounts: !isOld && next(4) === 0,
+    bitmaps: isOld ? [] : Array.from({ length: next(4) }, () => 512 << next(10)),
     below,
     first: { seed: next(1_000_000), count: 10 + next(70) },
     second: { seed: next(1_000_000), count: 5 + next(40) },
@@ -53,8 +56,9 @@ export function caseFrom(next: (below: number) => number): ImageCase {
 }
 
 /** A case in words. */
-export function nameOf({ size, clusterSize, compat, refcountBits, below }: ImageCase): string {
+export function nameOf(image: ImageCase): string {
+  const { size, clusterSize, compat, refcountBits, bitmaps, below } = image;
   const chain = below.map((each) => `${each.format} of ${each.size} bytes`).join(", ");
   return `${size} bytes, compat ${compat}, clusters of ${clusterSize}, counts of ${refcountBits} ` +
-    `bits, over ${chain || "nothing"}`;
+    `bits, bitmaps of ${bitmaps.join(" and ") || "none"}, over ${chain || "nothing"}`;
 }

@@ -4,6 +4,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import type { DirtyBitmap } from "../../../../engine/block/dirty_bitmap.ts";
 import { BlockError } from "../../../../engine/block/errors.ts";
+import { readBitsTable } from "../../../../engine/block/qcow2/bitmap_bits.ts";
+import { readKept } from "../../../../engine/block/qcow2/bitmap_keeper.ts";
 import { createQcow2, formatQcow2 } from "../../../../engine/block/qcow2/create.ts";
 import { openQcow2, Qcow2Node } from "../../../../engine/block/qcow2/mod.ts";
 import { Qcow2Image } from "../../../../engine/block/qcow2/image.ts";
@@ -74,7 +76,7 @@ describe("bitmaps that an image keeps", () => {
       const node = await opened(path);
       const add = (name: string, granularity: number, isDisabled = false) =>
         node.bitmaps.create({ name, granularity, isDisabled, isPersistent: true });
-      add("all", 65_536).set(0, 30 * MIB);
+      add("all", 512).set(0, 30 * MIB);
       add("fine", 512);
       add("off", 4_096, true).set(5 * MIB, 1);
       add("none", 4_096, true);
@@ -82,7 +84,7 @@ describe("bitmaps that an image keeps", () => {
       const expected = node.bitmaps.list().map((map) => [map.name, areasOf(map)] as const);
       await node.close();
       assertEquals(bitmapsByQemu(path), [
-        { flags: ["auto"], name: "all", granularity: 65_536 },
+        { flags: ["auto"], name: "all", granularity: 512 },
         { flags: ["auto"], name: "fine", granularity: 512 },
         { flags: [], name: "off", granularity: 4_096 },
         { flags: [], name: "none", granularity: 4_096 },
@@ -168,12 +170,32 @@ describe("bitmaps that an image keeps", () => {
     assertEquals(map.dirtyBytes, 1_536);
     await node.write(39 * MIB, new Uint8Array(512));
     await node.truncate(4 * MIB);
+    const full = { name: "full", granularity: 65_536, isPersistent: true, isDisabled: true };
+    node.bitmaps.create(full).set(0, 4 * MIB);
     await node.close();
     assertEquals(bitsByQemu(folder, path, "b0"), [[0, 512], [3 * MIB, 512]]);
     qemuImg("resize", "-q", path, "9M");
     const again = await opened(path, true);
     assertEquals(areasOf(again.bitmaps.find("b0")), [[0, 512], [3 * MIB, 512]]);
+    assertEquals(areasOf(again.bitmaps.find("full")), [[0, 4 * MIB]]);
     await again.close();
+  });
+
+  it("takes no place for clusters of bits that are all the same", async () => {
+    const file = new RecordingNode();
+    await formatQcow2(file, { size: 10 * MIB, clusterSize: 512 });
+    const node = await over(file);
+    node.bitmaps.create({ name: "b0", granularity: 512, isPersistent: true }).set(0, 6 * MIB + 1);
+    await node.close();
+    const image = await Qcow2Image.load(file, await Qcow2Image.readHeader(file));
+    const [entry] = await readKept(image);
+    const table = await readBitsTable(image, entry!);
+    // A cluster has the bits of 2 MiB.
+    assertEquals(table.map(({ host, isOnes }) => isOnes ? "ones" : host === 0 ? "zeros" : "bits"), [
+      ...["ones", "ones", "ones", "bits", "zeros"],
+    ]);
+    const again = await over(file);
+    assertEquals(areasOf(again.bitmaps.find("b0")), [[0, 6 * MIB + 512]]);
   });
 
   it("keeps what was written before and after a job took the bitmap", async () => {
