@@ -46,7 +46,8 @@ export class BitmapSet {
 
   /** The one with this name. */
   find(name: string): DirtyBitmap | undefined {
-    return this.list().find((bitmap) => bitmap.name === name);
+    for (const bitmap of this.#bitmaps) if (bitmap.name === name) return bitmap;
+    return undefined;
   }
 
   /**

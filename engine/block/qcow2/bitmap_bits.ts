@@ -1,5 +1,5 @@
 /**
- * The bits of one kept bitmap: from the clusters of the file to memory, and back.
+ * The directory and the bits of kept bitmaps: from the clusters of the file to memory, and back.
  *
  * - A cluster of bits that are all the same takes no place: its entry says which they are.
  * - What is written goes to new clusters only; nothing in the file points to them yet.
@@ -9,7 +9,12 @@
 
 import type { DirtyBitmap } from "../dirty_bitmap.ts";
 import { BlockError } from "../errors.ts";
-import { type KeptBitmap, tableEntriesFor } from "./bitmap_directory.ts";
+import {
+  directoryPlaceOf,
+  type KeptBitmap,
+  parseDirectory,
+  tableEntriesFor,
+} from "./bitmap_directory.ts";
 import { malformed } from "./failures.ts";
 import type { Qcow2Image } from "./image.ts";
 import { viewOf, writeU64 } from "./words.ts";
@@ -33,6 +38,16 @@ export async function readInside(
   const bytes = new Uint8Array(length);
   await image.file.read(offset, bytes);
   return bytes;
+}
+
+/** What the image says of the bitmaps that it keeps. @throws {BlockError} EINVAL as the format */
+export async function readKept(image: Qcow2Image): Promise<readonly KeptBitmap[]> {
+  const place = directoryPlaceOf(image.name, image.header);
+  image.bitmapDirectory = place;
+  if (place === undefined) return [];
+  const bytes = await readInside(image, place.offset, place.bytes, "its directory of bitmaps");
+  const frame = { name: image.name, clusterSize: image.geometry.clusterSize, size: image.size };
+  return parseDirectory(frame, bytes, place.count);
 }
 
 /**

@@ -23,7 +23,7 @@
 import { BitmapSet } from "../bitmap_set.ts";
 import { BITMAP_NAME_MAX, checkBitmap, type DirtyBitmap } from "../dirty_bitmap.ts";
 import { BlockError } from "../errors.ts";
-import { loadBits, readBitsTable, readInside, TakenClusters, writeBits } from "./bitmap_bits.ts";
+import { loadBits, readBitsTable, readKept, TakenClusters, writeBits } from "./bitmap_bits.ts";
 import * as directory from "./bitmap_directory.ts";
 import type { DirectoryPlace, KeptBitmap } from "./bitmap_directory.ts";
 import { unsupported } from "./failures.ts";
@@ -115,18 +115,23 @@ export class BitmapKeeper {
     if (!this.#isLoaded || (!this.#isMarked && !isMore) || (kept.length === 0 && isSame)) return;
     if (writer === undefined) throw this.#refuse("EROFS", "it is open for reading only");
     const taken = new TakenClusters(writer);
-    const names = new Set(kept.map(({ name }) => name));
-    const rest = before.filter(({ name }) => this.#isThere(name) && !names.has(name));
-    const stored: KeptBitmap[] = [];
+    const stays = before.filter(({ name }) => this.#isThere(name));
+    const entries = new Map<string, KeptBitmap | undefined>(stays.map((each) => [each.name, each]));
+    // New ones come behind the others, the newest first, as in QEMU.
+    for (const { name = "" } of kept.toReversed()) entries.set(name, entries.get(name));
+    const byName = new Map(kept.map((bitmap) => [bitmap.name, bitmap]));
+    const now: KeptBitmap[] = [];
     try {
-      for (const bitmap of kept) stored.push(await this.#write(bitmap, taken));
+      for (const [name, entry] of entries) {
+        const bitmap = byName.get(name);
+        now.push(bitmap === undefined ? entry! : await this.#write(bitmap, taken));
+      }
     } catch (error) {
       await taken.undo();
       throw error;
     }
-    await this.#replace(writer, [...rest, ...stored], taken);
-    const old = before.filter((entry) => !rest.includes(entry));
-    for (const entry of old) await this.#release(writer, entry);
+    await this.#replace(writer, now, taken);
+    for (const entry of before) if (!now.includes(entry)) await this.#release(writer, entry);
   }
 
   /** Takes bitmaps that are gone out of the file. Durable when it resolves. */
@@ -275,16 +280,6 @@ export class BitmapKeeper {
       subject: name,
     });
   }
-}
-
-/** What the image says of the bitmaps that it keeps. @throws {BlockError} EINVAL as the format */
-export async function readKept(image: Qcow2Image): Promise<readonly KeptBitmap[]> {
-  const place = directory.directoryPlaceOf(image.name, image.header);
-  image.bitmapDirectory = place;
-  if (place === undefined) return [];
-  const bytes = await readInside(image, place.offset, place.bytes, "its directory of bitmaps");
-  const frame = { name: image.name, clusterSize: image.geometry.clusterSize, size: image.size };
-  return directory.parseDirectory(frame, bytes, place.count);
 }
 
 /** Lets go of clusters later, unless the tables say that something else is there. */

@@ -1,8 +1,9 @@
 /** What the node of an image does with the bitmaps that the image keeps. */
 
 import type { BitmapSet } from "../bitmap_set.ts";
+import { readKept } from "./bitmap_bits.ts";
 import type { KeptBitmap } from "./bitmap_directory.ts";
-import { BitmapKeeper, readKept } from "./bitmap_keeper.ts";
+import { BitmapKeeper } from "./bitmap_keeper.ts";
 import type { Qcow2Image } from "./image.ts";
 import type { RangeLock } from "./range_lock.ts";
 import type { Qcow2Writer } from "./writer.ts";

@@ -61,7 +61,7 @@ describe("bitmaps that an image keeps", () => {
       const count = bench.changes.length;
       await bench.restart();
       assertEquals(bench.since(count), ["BitmapLost memory"]);
-      assertEquals(await inFile(bench), ["map auto in use", "off in use"]);
+      assertEquals(await inFile(bench), ["off in use", "map auto in use"]);
       assertEquals(facts(bench), [
         ["map", true, false, true],
         ["memory", false, true, false],
