@@ -27,8 +27,10 @@ export interface CheckpointParts {
   readonly context: DriverContext;
   /** Those who write beside the job. */
   readonly guests: GuestFilter | undefined;
-  /** The source's stamp when the job began. */
+  /** The source's stamp when the job began, if nobody writes beside the job. */
   readonly stamp: string | undefined;
+  /** Its stamp now. */
+  readonly stampNow: () => Promise<string | undefined>;
 }
 
 /** What was done until a flush began, and whether it still is all there is to know. */
@@ -89,12 +91,19 @@ export class Checkpoints {
     if (!await this.flush()) return false;
     const { context, guests } = this.#parts;
     if (context.isCancelled) return false;
-    if ((guests?.writeCount ?? 0) !== moment.writeCount) {
+    const stamp = await this.#stamp();
+    if (guests?.isWriting === true || (guests?.writeCount ?? 0) !== moment.writeCount) {
       this.#retryFrom = context.progress.current + 67_108_864;
       return true;
     }
-    await this.#record(moment.left);
+    await this.#record(moment.left, stamp);
     return true;
+  }
+
+  /** Those who come through the filter change it, and are on record. */
+  async #stamp(): Promise<string | undefined> {
+    const { guests, stamp, stampNow } = this.#parts;
+    return guests === undefined ? stamp : await stampNow();
   }
 
   /** Flushes the target; false after a failure, which becomes that of the pass, and at a cancel. */
@@ -140,8 +149,8 @@ export class Checkpoints {
     return { left, writeCount: guests?.writeCount ?? 0 };
   }
 
-  async #record(left: DirtyMap): Promise<void> {
-    const { context, guests, stamp } = this.#parts;
+  async #record(left: DirtyMap, stamp: string | undefined): Promise<void> {
+    const { context, guests } = this.#parts;
     const { size } = left;
     if (this.#layer === "unknown") {
       const own = stamp === undefined ? {} : { stamp };

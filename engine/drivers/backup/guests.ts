@@ -28,6 +28,7 @@ export class WriteNotice extends FilterNode {
   readonly #record: RecordWritten;
   #recording: Promise<void> | undefined;
   #writeCount = 0;
+  #inFlight = 0;
 
   /**
    * @param child what is written
@@ -43,6 +44,11 @@ export class WriteNotice extends FilterNode {
     return this.#writeCount;
   }
 
+  /** True while a write is under way. */
+  get isWriting(): boolean {
+    return this.#inFlight > 0;
+  }
+
   /** A checkpoint is about to be taken: the next write is recorded again. */
   forget(): void {
     this.#recording = undefined;
@@ -50,32 +56,34 @@ export class WriteNotice extends FilterNode {
 
   /** {@inheritDoc BlockNode.write} */
   override async write(offset: number, bytes: Uint8Array): Promise<void> {
-    await this.#notice();
-    await super.write(offset, bytes);
+    await this.#noticed(() => super.write(offset, bytes));
   }
 
   /** {@inheritDoc BlockNode.zero} */
   override async zero(offset: number, length: number): Promise<void> {
-    await this.#notice();
-    await super.zero(offset, length);
+    await this.#noticed(() => super.zero(offset, length));
   }
 
   /** {@inheritDoc BlockNode.discard} */
   override async discard(offset: number, length: number): Promise<void> {
-    await this.#notice();
-    await super.discard(offset, length);
+    await this.#noticed(() => super.discard(offset, length));
   }
 
   /** {@inheritDoc BlockNode.truncate} */
   override async truncate(size: number): Promise<void> {
-    await this.#notice();
-    await super.truncate(size);
+    await this.#noticed(() => super.truncate(size));
   }
 
-  async #notice(): Promise<void> {
+  async #noticed(change: () => Promise<void>): Promise<void> {
     this.#writeCount++;
-    this.#recording ??= this.#record();
-    await this.#recording;
+    this.#inFlight++;
+    try {
+      this.#recording ??= this.#record();
+      await this.#recording;
+      await change();
+    } finally {
+      this.#inFlight--;
+    }
   }
 }
 
@@ -143,6 +151,11 @@ export class GuestFilter {
   /** Writes that came so far. */
   get writeCount(): number {
     return this.#notice.writeCount;
+  }
+
+  /** True while one of them is under way. */
+  get isWriting(): boolean {
+    return this.#notice.isWriting;
   }
 
   /** A checkpoint is about to be taken: the next write is recorded again. */

@@ -10,6 +10,7 @@ import type { NodeState } from "../../../events/job/graph_state.ts";
 import type { Edge } from "../../block/edge.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { LayerExtent } from "../../block/qcow2/mod.ts";
+import { isFilterNode } from "../chain/nodes.ts";
 import type { JobNodes } from "../nodes.ts";
 import type { BackingName, SourceImage } from "../images/source.ts";
 import type { CopyTarget } from "../images/target.ts";
@@ -77,6 +78,23 @@ export function nodeSource(nodes: JobNodes, name: string): SourceImage {
   const topExtent = (offset: number, length: number) => layer.layerExtent!(offset, length);
   const hasLayer = backing !== undefined && layer.layerExtent !== undefined;
   return hasLayer ? { ...known, topExtent } : known;
+}
+
+/**
+ * The stamps of those files of a chain that only writers change. A qcow2 image that is open for
+ * writing is none of them: closing and opening it may write marks, tables and its length anew.
+ *
+ * @returns undefined if there is none, or one has no stamp
+ */
+export async function nodeStamp(nodes: JobNodes, name: string): Promise<string | undefined> {
+  const layers = nodes.chain(name).filter((node) =>
+    !isFilterNode(node) && (node.driver !== "qcow2" || node.isReadOnly)
+  );
+  const stamps = await Promise.all(
+    layers.map(({ name: layer, children }) => nodes.block(children["file"] ?? layer).stamp()),
+  );
+  if (stamps.length === 0 || stamps.includes(undefined)) return undefined;
+  return stamps.join(" ");
 }
 
 /** The filter over the source is made before the job is, and it is the filter that is refused. */

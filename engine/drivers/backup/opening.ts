@@ -8,7 +8,7 @@ import { openSourceImage, type SourceImage } from "../images/source.ts";
 import type { JobNodes } from "../nodes.ts";
 import { type CopyTarget, TargetImage } from "../images/target.ts";
 import type { WriterGate } from "./guests.ts";
-import { canCompress, isNode, nodeSource, nodeTarget } from "./node_images.ts";
+import { canCompress, isNode, nodeSource, nodeStamp, nodeTarget } from "./node_images.ts";
 import {
   type BackupParameters,
   checkChunk,
@@ -30,10 +30,17 @@ export interface BackupImages {
    * overwritten there. Absent = nobody writes the source.
    */
   readonly gate?: WriterGate | undefined;
+  /** What proves that the source is what it was. @default the stamp of its node */
+  readonly stamp?: (() => Promise<string | undefined>) | undefined;
   /** The bitmap of the job; absent = it has none. */
   readonly bitmap?: SyncBitmap | undefined;
   /** Lets other jobs use both. Safe to call twice. */
   release(): void;
+}
+
+/** What proves that nobody else has changed the source; undefined = nothing does. */
+export async function stampOf({ source, stamp }: BackupImages): Promise<string | undefined> {
+  return await (stamp === undefined ? source.node.stamp() : stamp());
 }
 
 type OpenedSource = Pick<BackupImages, "source"> & { readonly node?: string };
@@ -107,8 +114,8 @@ async function openTarget(
  * @throws {BlockError} with the errno when one cannot be opened; EBUSY when another job of this
  * engine writes one of them, or reads the target
  * @throws {JoblogError} code "bitmapUnusable" or "invalidParameter" for the bitmap, see
- * `checkBitmapArguments`; code "nodeBusy" when somebody forbids it; code "invalidParameter" when both
- * are the same, the target is not empty and the mode does not say that it may be, a raw target
+ * `checkBitmapArguments`; code "nodeBusy" when somebody forbids it; code "invalidParameter" when
+ * both are the same, the target is not empty and the mode does not say that it may be, a raw target
  * cannot be compressed or would need a backing file, the sizes differ; code "openFailed" when the
  * filter cannot have its name; code "invalidParameter" when `max-chunk` is less than a cluster; in
  * this order
@@ -136,10 +143,13 @@ export async function openImages(
       gate = await SourceFilter.lay(nodes, node, parameters["filter-node-name"]);
     }
     checkChunk(parameters, target.clusterSize);
+    const stamp = nodes !== undefined && node !== undefined
+      ? () => nodeStamp(nodes, node)
+      : undefined;
     const bitmap = nodes !== undefined && node !== undefined
       ? takeSyncBitmap(nodes, node, parameters, isRecovery)
       : undefined;
-    return { ...opened, target, gate, bitmap, release: () => claims.release() };
+    return { ...opened, target, gate, stamp, bitmap, release: () => claims.release() };
   } catch (error) {
     await gate?.close();
     await target?.removeCreated();

@@ -11,7 +11,7 @@ import type { BlockNode } from "../../block/node.ts";
 import type { DriverContext } from "../driver.ts";
 import { backingOfNew } from "../images/pair.ts";
 import { sizeInFormat, type TargetCreation } from "../images/target.ts";
-import type { BackupImages } from "./opening.ts";
+import { type BackupImages, stampOf } from "./opening.ts";
 import { type BackupParameters, isBitmapSync } from "./parameters.ts";
 import { readResumePoint, type ResumePoint } from "./resume_point.ts";
 
@@ -25,7 +25,7 @@ export interface Preparation {
   readonly isByBitmap: boolean;
   /** True if the target has not been written by anybody: all of it is one hole. */
   readonly isTargetBlank: boolean;
-  /** The source's stamp when the job began; undefined if it has none. */
+  /** The source's stamp when the job began; undefined if it has none, or others may write it. */
   readonly stamp: string | undefined;
 }
 
@@ -87,10 +87,11 @@ async function checkResume(images: BackupImages, point: ResumePoint): Promise<vo
     throw lost(images, "what is left was in too many pieces to be on record");
   }
   // What writes through the gate is on record; all others can be found by the stamp alone.
-  if (point.stamp === undefined || images.gate !== undefined) return;
-  if (point.stamp !== await node.stamp()) {
-    throw lost(images, "the source was written after the job began");
-  }
+  if (point.stamp === undefined || point.stamp === await stampOf(images)) return;
+  const why = images.gate === undefined
+    ? "the source was written after the job began"
+    : "a file of the source was written by others after its last checkpoint";
+  throw lost(images, why);
 }
 
 /** Makes the target, as an act that is announced and confirmed if there is something to lose. */
@@ -144,7 +145,8 @@ export async function prepareTarget(
     const { todo, layerFrom, stamp } = point;
     return { todo, layerFrom, isByBitmap: false, isTargetBlank: false, stamp };
   }
-  const stamp = await source.node.stamp();
+  // Before the filter is in, a writer may change it still, and nothing is copied yet.
+  const stamp = images.gate === undefined ? await stampOf(images) : undefined;
   const isByLayer = parameters.sync === "top" && source.topExtent !== undefined;
   const isWhole = !isByLayer && !isByBitmap && size > 0;
   const todo = isWhole ? [[0, size] as const] : [];

@@ -13,7 +13,7 @@ import { Checkpoints } from "./checkpoints.ts";
 import { writtenNode } from "./compressing.ts";
 import { ZeroReach } from "./chunks.ts";
 import { GuestFilter } from "./guests.ts";
-import type { BackupImages } from "./opening.ts";
+import { type BackupImages, stampOf } from "./opening.ts";
 import { type BackupParameters, clusterOf } from "./parameters.ts";
 import type { Preparation } from "./preparation.ts";
 import { type CopyPlan, CopyTasks } from "./tasks.ts";
@@ -82,7 +82,14 @@ export async function beginWork(parts: WorkParts): Promise<Work> {
   const tasks = late.tasks = new CopyTasks(plan, context);
   context.progress.setRemaining(pending.markedBytes + copy.inWorkBytes);
   const layer = start.layerFrom === undefined ? "none" : "unknown";
-  const known = { plan, tasks, context, guests, stamp: start.stamp };
+  const known = {
+    plan,
+    tasks,
+    context,
+    guests,
+    stamp: start.stamp,
+    stampNow: () => stampOf(images),
+  };
   const checkpoints = new Checkpoints(known, layer, start.layerFrom ?? 0);
   const reach = new ZeroReach(state.isTargetBlank);
   return { context, plan, tasks, checkpoints, reach, guests };

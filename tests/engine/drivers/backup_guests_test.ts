@@ -189,6 +189,7 @@ describe("backup under writers", () => {
     const done = context.record.steps.map(({ kind, offset, length }) => [kind, offset, length]);
     assertEquals(done, [["copied", 4 * CLUSTER, CLUSTER], ["hole", 30 * CLUSTER, CLUSTER]]);
     // What was not overwritten shows through from the source, as it is now.
+    await bed.edge.flush();
     assert(sameBytes(await targetBytes(), bed.moment));
     await bed.close();
   });
