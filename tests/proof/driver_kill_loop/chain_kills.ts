@@ -41,8 +41,8 @@ const SCRIPT = fileURLToPath(new URL("./job_process.ts", import.meta.url));
 const SIZE = 4 * 2 ** 20;
 /** So slow that most processes are killed while they copy. */
 const SPEED = 4 * 2 ** 20;
-/** Longer than any process needs for what it is to tell: who needs more hangs. */
-const LONG_MS = 120_000;
+/** Longer than any process needs, also on a machine that is very busy: who needs more hangs. */
+const LONG_MS = 300_000;
 /** The last steps of a job take about so long. */
 const CLOSING_MS = 40;
 
