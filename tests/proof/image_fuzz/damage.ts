@@ -10,9 +10,9 @@ import { fileURLToPath } from "node:url";
 
 const FIXTURES = fileURLToPath(new URL("../../engine/block/qcow2/fixtures/", import.meta.url));
 
-/** Sound images, by name: both versions, compressed, an overlay, a snapshot, bitmaps. */
+/** Sound images, by name: both versions, compressed in both ways, an overlay, a snapshot, bitmaps. */
 export const SOUND_NAMES = [
-  ...["v2_512", "v3_1k", "compressed", "overlay", "snapshot", "bitmaps"] as const,
+  ...["v2_512", "v3_1k", "compressed", "zstd", "overlay", "snapshot", "bitmaps"] as const,
 ] as const;
 
 /** Numbers from 0 to below. */

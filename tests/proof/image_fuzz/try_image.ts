@@ -2,7 +2,7 @@
 import { ok as assert } from "node:assert/strict";
 import { BlockError } from "../../../engine/block/errors.ts";
 import type { BlockNode } from "../../../engine/block/node.ts";
-import { checkQcow2, openQcow2 } from "../../../engine/block/qcow2/mod.ts";
+import { checkQcow2, openQcow2, type Qcow2Node } from "../../../engine/block/qcow2/mod.ts";
 import type { Chance } from "./damage.ts";
 
 /** A damaged image may claim any size; this much of it is looked at. */
@@ -33,7 +33,8 @@ export async function look(node: BlockNode): Promise<void> {
 }
 
 /** Changes a little here and there. */
-export async function change(node: BlockNode, next: Chance): Promise<void> {
+export async function change(node: Qcow2Node, next: Chance): Promise<void> {
+  const cluster = 2 ** node.header.clusterBits;
   const room = Math.min(node.size, LOOK_BYTES);
   for (let count = 0; count < 6; count++) {
     const length = Math.min(room, next(3_000) + 1);
@@ -43,8 +44,13 @@ export async function change(node: BlockNode, next: Chance): Promise<void> {
       () => node.zero(offset, length),
       () => node.discard(offset, length),
       () => node.flush(),
+      () => {
+        const start = offset - offset % cluster;
+        const bytes = new Uint8Array(Math.min(cluster, node.size - start)).fill(count);
+        return node.writeCompressed(start, bytes);
+      },
       () => node.truncate(Math.ceil((room + next(60_000)) / 512) * 512),
-    ][next(5)];
+    ][next(6)];
     await work?.().catch(expectBlockError);
   }
 }
@@ -57,7 +63,7 @@ export async function change(node: BlockNode, next: Chance): Promise<void> {
 export async function tryOut(
   path: string,
   readOnly: boolean,
-  use: (node: BlockNode) => Promise<void>,
+  use: (node: Qcow2Node) => Promise<void>,
 ): Promise<boolean> {
   try {
     const node = await openQcow2(path, { readOnly });

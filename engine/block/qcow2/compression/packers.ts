@@ -6,7 +6,8 @@
  * image --PackerLease--> queue --> thread, two requests ahead --> packed clusters
  * ```
  *
- * - Threads are started by the first request and ended with the last lease.
+ * - Threads are started by the first request and ended with the last lease. A few small clusters
+ *   are packed at once.
  * - Where no thread can be started, or one dies, packing is done here, and works.
  *
  * Used by `../packed_space.ts`.
@@ -24,6 +25,9 @@ const THREADS_MAX = 4;
 
 /** Requests that a thread has at a time: one in work, and one that waits for it there. */
 const AHEAD = 2;
+
+/** Bytes that are packed at once: half a millisecond, which a thread is not worth. */
+const AT_ONCE_BYTES = 16_384;
 
 /** Bytes of a request at least, so that small clusters do not cost a message each. */
 const BATCH_BYTES = 131_072;
@@ -146,6 +150,15 @@ function packHere({ request, resolve, reject }: Waiting): void {
   }
 }
 
+/** One piece for each cluster. */
+function cut({ lengths, bytes }: PackedClusters): readonly (Uint8Array | undefined)[] {
+  let end = 0;
+  return lengths.map((length) => {
+    end += length;
+    return length === 0 ? undefined : bytes.subarray(end - length, end);
+  });
+}
+
 const POOL = new PackerPool();
 
 /** The right of one image to have clusters packed. */
@@ -167,21 +180,16 @@ export class PackerLease {
    * @returns each of them packed, in their order; undefined for one that does not get shorter
    */
   async pack(bytes: Uint8Array): Promise<readonly (Uint8Array | undefined)[]> {
+    const [type, clusterSize] = [this.#type, this.#clusterSize];
+    if (bytes.byteLength <= AT_ONCE_BYTES) return cut(packClusters({ type, clusterSize, bytes }));
     if (!this.#isEntered) POOL.enter();
     this.#isEntered = true;
-    const [type, clusterSize] = [this.#type, this.#clusterSize];
     const batch = Math.max(clusterSize, BATCH_BYTES);
     const requests: Promise<PackedClusters>[] = [];
     for (let at = 0; at < bytes.byteLength; at += batch) {
       requests.push(POOL.pack({ type, clusterSize, bytes: bytes.subarray(at, at + batch) }));
     }
-    return (await Promise.all(requests)).flatMap(({ lengths, bytes: packed }) => {
-      let end = 0;
-      return lengths.map((length) => {
-        end += length;
-        return length === 0 ? undefined : packed.subarray(end - length, end);
-      });
-    });
+    return (await Promise.all(requests)).flatMap(cut);
   }
 
   /** Nothing more is packed; nothing may be in work. A second call does nothing. */
