@@ -3,7 +3,7 @@
  * four of them side by side, and recorded in order.
  *
  * ```text
- * piece     |skipped      |copied|copied|copied|..  moved side by side, 512 KiB each
+ * piece     |skipped      |copied|copied|copied|..  moved side by side, 512 KiB each, or 2 MiB
  * recorded  |-------------|------|                  up to the first one that is not done
  * failed                         ^ all from here on is looked at again
  * ```
@@ -11,6 +11,7 @@
  * - What is recorded is a prefix: after a failure `current` is where the failed piece begins.
  * - Whether a piece is still to be moved is asked anew after each failure, pause and restart; so
  *   what was moved and not recorded costs a look.
+ * - A large piece that fails is no failure: it is moved again in small ones, and they tell.
  * - Once a cancel shows, nothing is waited for; `idle` says when the last access has ended.
  *
  * Used by the drivers stream and commit. Source: QEMU 7.2 block/stream.c stream_run,
@@ -29,6 +30,9 @@ import { untilCancelled } from "../until_cancelled.ts";
 
 /** Bytes that one piece moves at most. Source: QEMU 7.2 STREAM_CHUNK, COMMIT_BUFFER_SIZE. */
 export const PIECE_BYTES = 524_288;
+
+/** The same where images copy between themselves, and there is no limit. */
+const LARGE_PIECE_BYTES = 2_097_152;
 
 /** Zeros that one piece makes at most when there is no limit. */
 const ZERO_PIECE_BYTES = 67_108_864;
@@ -49,6 +53,7 @@ interface Failure {
   readonly length: number;
   readonly operation: IoOperation;
   readonly error: unknown;
+  readonly isLarge?: boolean;
 }
 
 /** See the head of this file. */
@@ -60,6 +65,7 @@ export class ChainPass {
   #ahead: (PassExtent & { readonly offset: number }) | undefined;
   #cursor: number;
   #durableEnd: number;
+  #smallUntil = 0;
   #count = 0;
   #failure: Failure | undefined;
   #skipped: { readonly error: unknown } | undefined;
@@ -173,8 +179,7 @@ export class ChainPass {
       this.#ahead = { offset, ...found };
       return this.#cut(found);
     } catch (error) {
-      const cluster = Math.max(PIECE_BYTES, this.#options.cluster ?? 1);
-      const length = Math.min(cluster, this.#options.size - offset);
+      const length = Math.min(this.#smallBytes, this.#options.size - offset);
       this.#fail({ offset, length, operation: "read", error });
       return undefined;
     }
@@ -182,10 +187,15 @@ export class ChainPass {
 
   #cut({ length, kind }: PassExtent): PassExtent {
     if (kind === "skipped" || kind === "hole") return { length, kind };
-    const { cluster = 1 } = this.#options;
     const isLimited = this.#context.speed.bytesPerSecond > 0;
-    const most = kind === "zeroed" && !isLimited ? ZERO_PIECE_BYTES : PIECE_BYTES;
-    return { length: Math.min(length, Math.max(most, cluster)), kind };
+    const isLarge = this.#options.isOffloaded?.() === true && this.#cursor >= this.#smallUntil;
+    const most = kind === "zeroed" ? ZERO_PIECE_BYTES : isLarge ? LARGE_PIECE_BYTES : 0;
+    return { length: Math.min(length, Math.max(isLimited ? 0 : most, this.#smallBytes)), kind };
+  }
+
+  /** Bytes of a piece whose failure is told. */
+  get #smallBytes(): number {
+    return Math.max(PIECE_BYTES, this.#options.cluster ?? 1);
   }
 
   async #perform(piece: Piece, kind: "copied" | "zeroed"): Promise<void> {
@@ -198,7 +208,10 @@ export class ChainPass {
       this.#count--;
       const isRead = error instanceof BlockError && error.operation === "read";
       const operation = this.#options.operation ?? (isRead ? "read" : "write");
-      this.#fail({ offset: piece.offset, length: piece.length, operation, error });
+      const { offset, length } = piece;
+      const isLarge = kind === "copied" && length > this.#smallBytes;
+      if (isLarge) this.#smallUntil = Math.max(this.#smallUntil, offset + length);
+      this.#fail({ offset, length, operation, error, isLarge });
     }
     this.#wake();
   }
@@ -233,7 +246,8 @@ export class ChainPass {
     await this.#settle();
     const failure = this.#failure;
     if (failure === undefined || this.isCancelled) return;
-    const { operation, error } = failure;
+    const { operation, error, isLarge } = failure;
+    if (isLarge) return void (this.#failure = undefined);
     const action = await this.#context.errorAction(this.#options.policy, operation, error);
     this.#failure = undefined;
     await this.#obey(action, failure);
@@ -255,10 +269,8 @@ export class ChainPass {
     await this.#settle();
     if (this.#failure !== undefined || this.isCancelled) return false;
     try {
-      const done = await untilCancelled(
-        this.#context.signal,
-        this.#options.flush().then(() => true),
-      );
+      const flushing = this.#options.flush().then(() => true);
+      const done = await untilCancelled(this.#context.signal, flushing);
       if (done === true) this.#durableEnd = this.#steps.end;
       return done === true;
     } catch (error) {
@@ -282,8 +294,6 @@ export class ChainPass {
   }
 
   #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

@@ -20,6 +20,8 @@ export interface PassOptions {
   readonly look: (offset: number, length: number) => Promise<PassExtent>;
   /** Moves one piece. */
   readonly move: (offset: number, length: number, kind: "copied" | "zeroed") => Promise<void>;
+  /** True once the images have copied between themselves. @default never */
+  readonly isOffloaded?: () => boolean;
   /** Makes durable what was moved. */
   readonly flush: () => Promise<void>;
   /** What is done about errors. */

@@ -16,7 +16,7 @@
  * Used by `commit.ts`. Source: QEMU 7.2 block/commit.c commit_run, commit_prepare, commit_abort.
  */
 
-import { copyBetween } from "../../block/copy.ts";
+import { copyByBuffer } from "../../block/copy.ts";
 import type { BlockNode } from "../../block/node.ts";
 import { chainPoint, hadReadOnly, passStart } from "../chain/chain_point.ts";
 import { extentAbove, referenceData } from "../chain/layer.ts";
@@ -27,11 +27,19 @@ import { growBase } from "./active.ts";
 import type { CommitImages } from "./images.ts";
 import type { CommitParameters } from "./parameters.ts";
 
+/** What is moved down. */
+interface Moved {
+  readonly offset: number;
+  readonly length: number;
+  readonly kind: "copied" | "zeroed";
+}
+
 /** A commit of inner layers in the engine's hands. */
 export class CommitJob implements DriverJob {
   readonly #parameters: CommitParameters;
   readonly #images: CommitImages;
   #pass: ChainPass | undefined;
+  #isOffloaded = false;
   #isToBeReadOnly: boolean;
 
   /** @param images the chain; the job owns it and closes it */
@@ -57,7 +65,8 @@ export class CommitJob implements DriverJob {
       from,
       size,
       look: (offset, length) => this.#look(offset, length),
-      move: (offset, length, kind) => move(top, base, { offset, length, kind }),
+      move: (offset, length, kind) => this.#move(top, base, { offset, length, kind }),
+      isOffloaded: () => this.#isOffloaded,
       flush: () => base.flush(),
       policy: this.#parameters["on-error"],
       onIgnore: "retry",
@@ -113,19 +122,17 @@ export class CommitJob implements DriverJob {
     return this.#images.wasReadOnly || hadReadOnly(job);
   }
 
+  async #move(source: BlockNode, target: BlockNode, piece: Moved): Promise<void> {
+    const { offset, length, kind } = piece;
+    if (kind === "zeroed") return await target.zero(offset, length);
+    const copying = target.copyRange?.(source, offset, offset, length);
+    if (copying !== undefined) this.#isOffloaded = true;
+    await (copying ?? copyByBuffer({ source, from: offset, target, to: offset, length }));
+  }
+
   async #look(offset: number, length: number): Promise<PassExtent> {
     const found = await extentAbove(this.#images.layers, offset, length);
     if (found.kind === undefined) return { length: found.length, kind: "skipped" };
     return { length: found.length, kind: found.kind === "data" ? "copied" : "zeroed" };
   }
-}
-
-async function move(
-  source: BlockNode,
-  target: BlockNode,
-  piece: { readonly offset: number; readonly length: number; readonly kind: "copied" | "zeroed" },
-): Promise<void> {
-  const { offset, length, kind } = piece;
-  if (kind === "zeroed") await target.zero(offset, length);
-  else await copyBetween({ source, from: offset, target, to: offset, length });
 }

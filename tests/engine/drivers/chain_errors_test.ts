@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { copyByBuffer } from "../../../engine/block/copy.ts";
 import { BlockError } from "../../../engine/block/errors.ts";
 import type { JsonObject } from "../../../engine/drivers/driver.ts";
 import { failOnce, type FaultRule, type FaultySite } from "../../support/faulty_node.ts";
@@ -116,6 +117,34 @@ describe("errors of a commit", () => {
     assertEquals([ret, progress.current], [0, 2 * MIB]);
     const errors = new Set(await errorsOf(chain));
     assertEquals([...errors], ["write ignore"]);
+    await chain.expectShows("top");
+  });
+});
+
+describe("errors of a commit between images that copy by themselves", () => {
+  it("a large piece is moved again in small ones, and tells which of them failed", async () => {
+    const size = 12 * MIB;
+    const chain = await MemoryChain.open([
+      { name: "base.raw", size, data: [[0, size]] },
+      { name: "mid", data: [[0, size]] },
+      { name: "top", data: [[size - 9, 9]] },
+    ]);
+    const base = chain.files.get(chain.path("base.raw"))!;
+    const bad = 5 * MIB + KIB_512;
+    const lengths: number[] = [];
+    chain.copies.set("base.raw", async (source, from, to, length) => {
+      lengths.push(length);
+      if (to <= bad && bad < to + length) {
+        throw new BlockError("EIO", "Input/output error", { operation: "write", subject: "b" });
+      }
+      await copyByBuffer({ source, from, target: base, to, length });
+    });
+    await run(chain, "commit", "report");
+    const { ret, progress } = await stateOf(chain);
+    assertEquals([ret, progress.current], [-5, bad]);
+    assertEquals(await errorsOf(chain), ["write report"]);
+    assertEquals(Math.max(...lengths), 2 * MIB);
+    assertEquals(lengths.at(0), KIB_512);
     await chain.expectShows("top");
   });
 });

@@ -96,6 +96,8 @@ export class MemoryChain {
   model: Uint8Array = new Uint8Array(0);
   /** Which accesses of a file fail. */
   rules = new Map<string, FaultRule>();
+  /** How files copy from others by themselves; absent = they cannot. */
+  copies = new Map<string, NonNullable<BlockNode["copyRange"]>>();
   /** Called before each access; may throw, or kill the process. */
   onAccess: OnAccess = () => {};
   accessCount = 0;
@@ -250,7 +252,9 @@ export class MemoryChain {
       });
     });
     const isDead = () => this.#life !== life;
-    return Promise.resolve(new ProcessFile(faulty, options.readOnly === true, isDead));
+    const file = new ProcessFile(faulty, options.readOnly === true, isDead);
+    const copyRange = this.copies.get(name);
+    return Promise.resolve(copyRange === undefined ? file : Object.assign(file, { copyRange }));
   }
 
   #find(path: string): MemoryNode {
