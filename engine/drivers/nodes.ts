@@ -24,8 +24,8 @@ export interface JobBitmap {
   /** Notes writes apart from here on. Once; while nothing is in flight above the node. */
   freeze(): void;
   /**
-   * Lets go of it; what it becomes is durable first. One that was never frozen is as it was. Safe to
-   * call twice; the end of the session does it with `everything`.
+   * Lets go of it; what it becomes is durable first. One that was never frozen is as it was. Safe
+   * to call twice; the end of the session does it with `everything`.
    *
    * @param left areas that are set besides
    */

@@ -2,9 +2,9 @@
  * A bitmap that a job has taken: nobody else uses it until the job lets go of it.
  *
  * ```text
- * taken --freeze--> its successor notes writes --release--> written     the successor, in its place
- *   |                                                       everything  itself, with those writes
- *   '-----release-----> as it was                           uncopied    the successor and what is left
+ * taken --freeze--> successor notes writes --release--> written:    the successor
+ *   |                                                     everything: itself and the successor
+ *   '-----release-----> as it was                         uncopied:   the successor, what is left
  * ```
  *
  * - Until it is frozen it goes on recording, and nothing is recorded about it: so it can be frozen
@@ -17,7 +17,6 @@
  * block/backup.c backup_cleanup_sync_bitmap.
  */
 import type { BitmapName, GraphEventData } from "../../events/job/graph_events.ts";
-import { bitmapOf } from "../../events/job/graph_state.ts";
 import type { DirtyBitmap } from "../block/dirty_bitmap.ts";
 import type { DirtyArea } from "../block/dirty_map.ts";
 import type { Graph } from "./graph.ts";
@@ -83,7 +82,7 @@ export class TakenBitmap {
     await this.#graph.alone(async () => {
       const { view, options, live } = this.#graph;
       const known = view.node(node);
-      if (known !== undefined && bitmapOf(known, bitmap) !== undefined) {
+      if (known?.bitmaps.some(({ name }) => name === bitmap) === true) {
         const data = { node, bitmap, runId: this.#runId, becomes };
         await options.record([{ type: "BitmapReleased", data }]);
       }

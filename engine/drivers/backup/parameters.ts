@@ -77,7 +77,7 @@ export type BackupParameters = {
   readonly target: string;
   /** What is copied. @default "full" */
   readonly sync: BackupSync;
-  /** Name of a bitmap of the source. Needed by two of `sync`; the others may keep one up to date. */
+  /** Name of a bitmap of the source. Needed by two of `sync`; full and top may have one. */
   readonly bitmap?: string;
   /** What becomes of the bitmap. Must be given with one. @default "on-success" for `incremental` */
   readonly "bitmap-mode"?: BitmapMode;

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import {
   type CommitBatch,
+  type EventReader,
   openEventReader,
   openEventStore,
   type RecordedEvent,
@@ -166,33 +167,45 @@ describe("backup by a bitmap that its image keeps", () => {
   });
 });
 
+/** An engine over a log in memory that begins with some commits, and says what it commits itself. */
+async function openOver(first: readonly CommitBatch[], onCommit = (_batch: CommitBatch) => {}) {
+  const log = createMemoryLog({ logId: "0".repeat(32) });
+  const past = log.open();
+  for (const batch of first) await past.commit({ ...batch, token: past.token });
+  await past.close();
+  const backend = log.open();
+  const commit = backend.commit.bind(backend);
+  backend.commit = (batch) => {
+    onCommit(batch);
+    return commit(batch);
+  };
+  const ports = systemPorts();
+  const joblog = await Joblog.open({
+    store: await openEventStore(backend, { clock: ports }),
+    ports,
+    drivers: new DriverRegistry(builtInDrivers()),
+    identity: processIdentity(),
+    baseFolder: bed.folder.path,
+  });
+  return { log, joblog };
+}
+
+/** What a log says of decisions and of bitmaps. */
+async function told(reader: EventReader): Promise<readonly unknown[]> {
+  const types = ["TxnDecided", "BitmapReleased", "BitmapLost"];
+  const found: unknown[] = [];
+  for await (const { type, data } of reader.readAll({ types })) {
+    found.push(data["decision"] ?? data["becomes"] ?? type);
+  }
+  return found;
+}
+
 describe("backup by bitmap whose process dies behind any commit", () => {
   it("ends, and never says of a bitmap what its transaction did not decide", async () => {
     await bed.guest.close();
     await bed.joblog.close();
     const batches: CommitBatch[] = [];
-    const open = async (first: readonly CommitBatch[], onCommit = (_batch: CommitBatch) => {}) => {
-      const log = createMemoryLog({ logId: "0".repeat(32) });
-      const past = log.open();
-      for (const batch of first) await past.commit({ ...batch, token: past.token });
-      await past.close();
-      const backend = log.open();
-      const commit = backend.commit.bind(backend);
-      backend.commit = (batch) => {
-        onCommit(batch);
-        return commit(batch);
-      };
-      const ports = systemPorts();
-      const joblog = await Joblog.open({
-        store: await openEventStore(backend, { clock: ports }),
-        ports,
-        drivers: new DriverRegistry(builtInDrivers()),
-        identity: processIdentity(),
-        baseFolder: bed.folder.path,
-      });
-      return { log, joblog };
-    };
-    const { joblog } = await open([], (batch) => batches.push(batch));
+    const { joblog } = await openOver([], (batch) => batches.push(batch));
     const options = { driver: "file", filename: "base.raw" };
     await joblog.nodes.add({ "driver": "raw", "node-name": "disk", "file": options });
     await joblog.nodes.addBitmap({ node: "disk", bitmap: "map", granularity: GRANULE });
@@ -207,19 +220,14 @@ describe("backup by bitmap whose process dies behind any commit", () => {
     await joblog.close();
     const ends = new Set<string>();
     for (let count = first; count <= last; count++) {
-      const again = await open(batches.slice(0, count));
+      const again = await openOver(batches.slice(0, count));
       const state = await again.joblog.job("b")?.until(({ status }) => status === "concluded");
       if (state?.ret === -5) assertEquals(state.error?.text, NOT_BEGUN);
       await again.joblog.close();
       const reader = openEventReader(again.log.openReadOnly());
       const report = await verify(reader);
       assertEquals(report.ok, true, JSON.stringify(report.faults));
-      const types = ["TxnDecided", "BitmapReleased", "BitmapLost"];
-      const told: unknown[] = [];
-      for await (const { type, data } of reader.readAll({ types })) {
-        told.push(data["decision"] ?? data["becomes"] ?? type);
-      }
-      ends.add(`${state?.ret} ${told}`);
+      ends.add(`${state?.ret} ${await told(reader)}`);
     }
     const allowed = [
       "undefined BitmapLost",

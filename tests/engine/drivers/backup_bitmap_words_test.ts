@@ -115,6 +115,28 @@ describe("backup with a bitmap: what refuses it", () => {
     await bed.joblog.nodes.bitmap("clear", { node: "disk", bitmap: "map" });
   });
 
+  it("is a bitmap of an image that is read-only, unless the bitmap stays as it is", async () => {
+    const name = { node: "disk", bitmap: "kept" };
+    await bed.joblog.nodes.addBitmap({ ...name, persistent: true });
+    await bed.write(3);
+    await bed.guest.close();
+    await bed.joblog.nodes.remove("disk");
+    await bed.joblog.nodes.add({
+      "driver": "qcow2",
+      "node-name": "disk",
+      "read-only": true,
+      "file": { driver: "file", filename: "disk.qcow2" },
+    });
+    const by = { sync: "bitmap", bitmap: "kept" };
+    for (const mode of ["on-success", "always"]) {
+      const text = await textOf({ ...by, "bitmap-mode": mode });
+      assertEquals(text, "Bitmap 'kept' is readonly and cannot be modified");
+    }
+    const job = await bed.start({ ...by, "target": "copy.raw", "bitmap-mode": "never" });
+    assertEquals((await job.done).ret, 0);
+    assertEquals(await bed.dirty("kept"), [3]);
+  });
+
   it("is a process that is gone: its bitmaps are inconsistent", async () => {
     await bed.joblog.close();
     await bed.open();
