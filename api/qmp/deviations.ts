@@ -87,4 +87,28 @@ export const DEVIATIONS: readonly Deviation[] = [
     why: "Later versions only add to the wire, and clients look before they use it",
     scenarios: [],
   },
+  {
+    id: "concluded-jobs-hold-nothing",
+    what: "Nodes of a stream or commit that has concluded are free before it is dismissed",
+    why: "Nothing happens to them any more; QEMU's daemon dies when it is asked for them then",
+    scenarios: [],
+  },
+  {
+    id: "backups-flush-their-target",
+    what: "A flush of a backup's target that fails is a write error; QEMU does not flush it",
+    why: "A job that has completed has its copy on the disk, also when the power goes",
+    scenarios: [],
+  },
+  {
+    id: "errors-do-not-wait-for-the-limit",
+    what: "A limited backup or mirror that fails ends at once, not when its limit lets it go on",
+    why: "Who limits a job to little would hear of its failure hours later",
+    scenarios: [],
+  },
+  {
+    id: "new-images-empty-their-node",
+    what: "blockdev-create of a qcow2 image takes away what the node held, and its length",
+    why: "QEMU writes a new header over old bytes and leaves the rest; a new image is new",
+    scenarios: [],
+  },
 ];

@@ -210,7 +210,7 @@ export class Graph {
     // What passes a job's filter is what that job expects of others.
     const top = view.belowGuests(name);
     const entry = this.live.get(top) === undefined ? name : top;
-    const hold = view.holds.find((each) => each.node === entry);
+    const hold = entry === name ? view.holds.find((each) => each.node === entry) : undefined;
     if (hold !== undefined) throw graphError(refusals.nodeBusy(name, hold.reason), name);
     this.locks.checkUse(entry, "guest", true);
     return this.live.use(entry, "guest", true).edge;

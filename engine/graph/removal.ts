@@ -21,12 +21,19 @@ export function decideRemove(view: GraphView, name: string): readonly GraphChang
   const node = view.node(name);
   if (node === undefined) throw graphError(noSuchNode(name), name);
   const uses = view.usesOf(name);
-  if (uses.some(({ kind }) => kind === "guest")) throw graphError(guestUses(name), name);
+  if (uses.some(({ kind }) => kind === "guest") || uses.length > 0 && isHeldByMirror(view, name)) {
+    throw graphError(guestUses(name), name);
+  }
   const blocker = view.blocker(name, "drive-del");
   if (blocker !== undefined) throw graphError(blocker, name);
   if (!node.isExplicit) throw graphError(notOwned(name), name);
   if (uses.length > 0 || !view.isRoot(name)) throw graphError(nodeInUse(name), name);
   return cascade(view, [node]);
+}
+
+/** A mirror comes to its target, and a commit to its images, in the way of guests. */
+function isHeldByMirror(view: GraphView, name: string): boolean {
+  return view.holds.some(({ node, reason }) => node === name && /: (mirror|commit)$/.test(reason));
 }
 
 /**

@@ -23,13 +23,16 @@ interface Start {
   readonly nodes: readonly string[];
   /** Name of the parameter that the argument `device` becomes. @default "source" */
   readonly device?: "device" | "source";
+  /** Parameters that are said for the client. */
+  readonly defaults?: Arguments;
 }
 
 const STARTS = {
   "blockdev-backup": { type: "backup", nodes: ["source", "target"] },
-  "drive-backup": { type: "backup", nodes: ["source"] },
+  // The default of QEMU's commands makes the target anew.
+  "drive-backup": { type: "backup", nodes: ["source"], defaults: { mode: "absolute-paths" } },
   "blockdev-mirror": { type: "mirror", nodes: ["source", "target"] },
-  "drive-mirror": { type: "mirror", nodes: ["source"] },
+  "drive-mirror": { type: "mirror", nodes: ["source"], defaults: { mode: "absolute-paths" } },
   "block-stream": { type: "stream", nodes: ["device"], device: "device" },
   "block-commit": { type: "commit", nodes: ["device"], device: "device" },
 } as const satisfies { readonly [command: string]: Start };
@@ -41,7 +44,8 @@ const ACTIONS: { readonly [action: string]: Start | undefined } = {
 };
 
 /** One job of the wire's arguments. */
-function jobOf({ type, nodes, device = "source" }: Start, args: Arguments): JobStart {
+function jobOf(start: Start, args: Arguments): JobStart {
+  const { type, nodes, device = "source", defaults = {} } = start;
   const parameters = Object.fromEntries(
     Object.entries(args).filter(([name]) => !OF_THE_JOB.has(name)),
   );
@@ -50,7 +54,7 @@ function jobOf({ type, nodes, device = "source" }: Start, args: Arguments): JobS
     nodes,
     // No node here belongs to a device, whose name would be the id.
     id: (args["job-id"] as string | undefined) ?? "",
-    parameters: { [device]: args["device"] as string, ...parameters },
+    parameters: { [device]: args["device"] as string, ...defaults, ...parameters },
     speed: (args["speed"] as number | undefined) ?? 0,
     autoFinalize: args["auto-finalize"] !== false,
     autoDismiss: args["auto-dismiss"] !== false,

@@ -10,6 +10,7 @@ import type { NodeState } from "../../../events/job/graph_state.ts";
 import type { Edge } from "../../block/edge.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { LayerExtent } from "../../block/qcow2/mod.ts";
+import { checkFilterName } from "../chain/filter_name.ts";
 import { isFilterNode } from "../chain/nodes.ts";
 import type { JobNodes } from "../nodes.ts";
 import type { BackingName, SourceImage } from "../images/source.ts";
@@ -68,7 +69,7 @@ function backingOf(nodes: JobNodes, name: string): BackingName | undefined {
 export function nodeSource(nodes: JobNodes, name: string): SourceImage {
   nodes.check(name, "backup-source");
   // Who deletes it is told that the filter above it uses it.
-  nodes.hold(name, ["backup-source", "drive-del"]);
+  nodes.hold(name, ["backup-source", "drive-del", "stream"]);
   const state = nodes.find(name);
   const node = nodes.attach(name);
   const layer = formatNodeOf(node);
@@ -117,16 +118,42 @@ export function canCompress(nodes: JobNodes, { driver, children }: NodeState): b
   return driver === "qcow2" || (below !== undefined && canCompress(nodes, nodes.find(below)));
 }
 
-/** Opens a node as a target: it is there, and is overwritten. */
+/** What shows through the source must not change: the filter above it lets nobody write there. */
+function checkShown(nodes: JobNodes, target: string, parameters: BackupParameters): void {
+  const { source, "filter-node-name": filter = "#block0" } = parameters;
+  const chain = nodes.chain(source);
+  const below = chain.findIndex(({ name }) => name === target);
+  if (below < 1) return;
+  const over = chain[below - 1]!.name;
+  const writer = `node '${filter}' (uses node '${target}' as 'target' child)`;
+  const reader = `node '${over}' (uses node '${target}' as 'backing' child)`;
+  const text = `Permission conflict on node '${target}': permissions 'write' are both required ` +
+    `by ${writer} and unshared by ${reader}.`;
+  // Whoever leads to the source is in the way of the filter, else the job is when it comes.
+  if (nodes.parents(source).length === 0) {
+    throw new JoblogError("permissionConflict", text, { subject: target });
+  }
+  throw new JoblogError("openFailed", `Could not replace node: ${text}`, { subject: target });
+}
+
+/**
+ * Opens a node as a target: it is there, and is overwritten.
+ *
+ * @param checkSize throws when it is not as large as the source
+ */
 export function nodeTarget(
   nodes: JobNodes,
   name: string,
   parameters: BackupParameters,
+  checkSize: (target: Pick<CopyTarget, "isOpen" | "format" | "node">) => void,
 ): CopyTarget {
   checkCompress(parameters, canCompress(nodes, nodes.find(name)));
   nodes.check(name, "backup-target");
-  nodes.hold(name);
   const state = nodes.find(name);
+  checkSize({ isOpen: true, format: formatOf(state), node: nodes.block(name) });
+  checkFilterName(nodes, parameters["filter-node-name"]);
+  checkShown(nodes, name, parameters);
+  nodes.hold(name);
   const node = attachTarget(nodes, name);
   const { header } = formatNodeOf(node);
   const clusterSize = header === undefined ? 1 : 2 ** header.clusterBits;

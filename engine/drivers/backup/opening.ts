@@ -1,6 +1,9 @@
 /** The two images of a backup: which pairs are refused. */
 
 import { JoblogError } from "../../../events/log/errors.ts";
+import { BlockError } from "../../block/errors.ts";
+import { systemWords } from "../../block/system_words.ts";
+import { checkFilterName } from "../chain/filter_name.ts";
 import type { JsonObject, OpenContext } from "../driver.ts";
 import { FileClaims, type ImagePlace, type OpenImageFile } from "../images/files.ts";
 import { backingOfNew, checkBacking, checkSizes } from "../images/pair.ts";
@@ -92,6 +95,17 @@ export function precheckBackup(
   nodes.check(target, "backup-target");
 }
 
+/** A file that is to be made for a node, or is used by another: the graph's words, told early. */
+function fileRefusal(error: unknown, target: string, mode: string | undefined): unknown {
+  if (error instanceof JoblogError && error.code === "permissionConflict") {
+    return new JoblogError("openFailed", error.message, { subject: target, cause: error });
+  }
+  const isOpening = error instanceof BlockError && error.operation === "open";
+  if (!isOpening || mode !== "absolute-paths" || error.code === "EBUSY") return error;
+  const text = `Could not create '${target}': ${systemWords(error)}`;
+  return new JoblogError("openFailed", text, { subject: target, cause: error });
+}
+
 async function openTarget(
   parameters: BackupParameters,
   context: OpenContext,
@@ -101,10 +115,16 @@ async function openTarget(
   const { target: name, mode, format } = parameters;
   const { nodes, isRecovery } = context;
   if (nodes === undefined || !isNode(nodes, name)) {
-    return await TargetImage.open(name, { ...place, isRecovery, format, mode, source });
+    const isOfNode = nodes !== undefined && isNode(nodes, parameters.source);
+    if (isOfNode && !isRecovery) checkFilterName(nodes, parameters["filter-node-name"]);
+    try {
+      return await TargetImage.open(name, { ...place, isRecovery, format, mode, source });
+    } catch (error) {
+      throw isOfNode ? fileRefusal(error, name, mode) : error;
+    }
   }
   checkApart(parameters.source, name);
-  return nodeTarget(nodes, name, parameters);
+  return nodeTarget(nodes, name, parameters, (found) => checkSizes(source, found));
 }
 
 /**

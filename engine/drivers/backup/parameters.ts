@@ -91,10 +91,10 @@ export type BackupParameters = {
   readonly "on-source-error": ErrorPolicy;
   /** What is done when writing the target fails. @default "report" */
   readonly "on-target-error": ErrorPolicy;
-  /** Name of the filter that is put above a source that is a node. @default a generated one */
-  readonly "filter-node-name"?: string;
   /** Who suffers when a copy before a guest's write fails. @default "break-guest-write" */
   readonly "on-cbw-error"?: CbwErrorPolicy;
+  /** Name of the filter that is put above a source that is a node. @default a generated one */
+  readonly "filter-node-name"?: string;
   /** Writes compressed clusters; the target must be a qcow2 image. @default false */
   readonly compress?: boolean;
   /** Tasks in flight, 1 to 2147483647. @default 4 */
@@ -122,13 +122,13 @@ const KNOWN = [
   "on-source-error",
   "on-target-error",
   "on-cbw-error",
-  "filter-node-name",
   ...PERF,
   "x-perf",
   "bitmap",
   "bitmap-mode",
   "compress",
   "discard-source",
+  "filter-node-name",
 ] as const;
 
 /** The arguments with those of `x-perf` beside the others. */
@@ -216,8 +216,8 @@ export function backupParameters(raw: JsonObject): BackupParameters {
     ...syncOf(input),
     "on-source-error": policyParameter(input, "on-source-error"),
     "on-target-error": policyParameter(input, "on-target-error"),
-    "filter-node-name": textParameter(input, "filter-node-name"),
     "on-cbw-error": choiceParameter(input, "on-cbw-error", CBW_POLICIES),
+    "filter-node-name": textParameter(input, "filter-node-name"),
   };
   const compress = booleanParameter(input, "compress", false) ? true : undefined;
   refuseMissing(input);

@@ -44,12 +44,16 @@ export function isNodeName(nodes: JobNodes | undefined, name: string): boolean {
 /** QEMU's name of such a node is not that of the file below. */
 const NAMED_OTHERWISE: ReadonlySet<string> = new Set(["blkdebug", "copy-on-read", "throttle"]);
 
-/** The file that a node is known by. Source: QEMU 7.2 block.c bdrv_refresh_filename. */
+/**
+ * The file that a node is known by; undefined if it, or what lies below it, is known otherwise.
+ * Source: QEMU 7.2 block.c bdrv_refresh_filename, bdrv_backing_overridden.
+ */
 function plainFileOf(nodes: JobNodes, node: NodeState): string | undefined {
   if (node.path !== null) return node.path;
   if (NAMED_OTHERWISE.has(node.driver)) return undefined;
-  const below = node.children["file"];
-  return below === undefined ? undefined : plainFileOf(nodes, nodes.find(below));
+  const { file, backing } = node.children;
+  if (backing !== undefined && plainFileOf(nodes, nodes.find(backing)) === undefined) return;
+  return file === undefined ? undefined : plainFileOf(nodes, nodes.find(file));
 }
 
 function fileNodeOf(nodes: JobNodes, node: NodeState): NodeState | undefined {
@@ -150,7 +154,8 @@ export function findFileIn(
   const isNamed = (above: NodeState) => referenceOf(nodes, above.name)?.name === file;
   return chain.findIndex((node, index) => {
     if (isFilterNode(node)) return false;
-    const found = plainFileOf(nodes, node);
+    // The first one is known by the file that it was opened with, whatever is below.
+    const found = index === 0 ? fileOf(nodes, node) : plainFileOf(nodes, node);
     if (found === undefined) return false;
     if (found === path || found === file) return true;
     const overlay = chain.slice(0, index).findLast((each) => !isFilterNode(each));

@@ -75,7 +75,10 @@ export function checkBacking(target: CopyTarget, backing: BackingName | undefine
  *
  * @throws {JoblogError} code "invalidParameter"
  */
-export function checkSizes(source: SourceImage, target: CopyTarget): void {
+export function checkSizes(
+  source: SourceImage,
+  target: Pick<CopyTarget, "isOpen" | "format" | "node">,
+): void {
   if (!target.isOpen) return;
   const expected = sizeInFormat(target.format, source.node.size);
   if (target.node.size === expected) return;

@@ -119,7 +119,9 @@ export function formatParameter(input: JsonObject, name: string): ImageFormat | 
   const found = IMAGE_FORMATS.find((format) => format === value);
   if (value === undefined || found !== undefined) return found;
   const hint = `Known: ${IMAGE_FORMATS.join(", ")}.`;
-  return refuseParameter(name, `Unknown file format '${value}'`, value, hint);
+  // What is there is opened, what is not is made, and QEMU says it in other words.
+  const what = input["mode"] === "existing" ? "driver" : "file format";
+  return refuseParameter(name, `Unknown ${what} '${value}'`, value, hint);
 }
 
 /** Refuses arguments that nobody knows. */

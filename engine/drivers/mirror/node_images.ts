@@ -20,6 +20,7 @@ import { BlockError } from "../../block/errors.ts";
 import type { BlockNode } from "../../block/node.ts";
 import { formatNodeOf, isNode } from "../backup/node_images.ts";
 import { isFilterNode, referenceOf } from "../chain/nodes.ts";
+import { checkFilterName } from "../chain/filter_name.ts";
 import type { ClosingContext, JsonObject, OpenContext } from "../driver.ts";
 import { ProbedRawNode } from "../images/probe.ts";
 import type { JobNodes, RecordChanges } from "../nodes.ts";
@@ -37,6 +38,7 @@ function checkReplaces(nodes: JobNodes, replaces: string, source: string): void 
   if (!isNode(nodes, replaces)) {
     refuse("replaces", `Failed to find node with node-name='${replaces}'`, hint);
   }
+  nodes.check(replaces, "replace");
   if (isShownBy(nodes, source, replaces)) return;
   const why = "because it cannot be guaranteed that doing so would not lead to an abrupt change " +
     "of visible data";
@@ -81,7 +83,6 @@ function checkUses(
   if (target !== undefined) nodes.check(target, "mirror-target");
   if (typeof replaces !== "string") return;
   checkReplaces(nodes, replaces, source);
-  nodes.check(replaces, "replace");
 }
 
 type Parameter = JsonObject[string] | undefined;
@@ -155,6 +156,7 @@ class MirrorNodes implements MirrorImages {
   ): Promise<MirrorNodes> {
     const { replaces, "filter-node-name": name } = parameters;
     checkUses(nodes, { source, target: target.name, replaces });
+    checkFilterName(nodes, name, "");
     nodes.hold(source);
     const edge = target.name === undefined ? undefined : take(nodes, target.name);
     const gates: Edge[] = [];

@@ -79,9 +79,9 @@ async function foundIndex(
  * @throws {JoblogError} code "invalidParameter". Source: QEMU 7.2 blockdev.c qmp_block_stream
  */
 export function checkBackingFile(parameters: StreamParameters): void {
-  const { base, "base-node": baseNode, bottom, "backing-file": backingFile } = parameters;
-  const isWhole = base === undefined && baseNode === undefined && bottom === undefined;
-  if (!isWhole || backingFile === undefined) return;
+  const { base, "base-node": baseNode, "backing-file": backingFile } = parameters;
+  // With a bottom, too.
+  if (base !== undefined || baseNode !== undefined || backingFile === undefined) return;
   const text = "backing file specified, but streaming the entire chain";
   refuseBase("backing-file", text, backingFile);
 }

@@ -120,3 +120,73 @@ describe("jobs of type create", () => {
     assertEquals(job.error, "Could not create 'gone/x.raw': No such file or directory");
   });
 });
+
+describe("blockdev-backup to what shows through its source", () => {
+  it("is refused: early when somebody leads to the source, else as the job comes", async () => {
+    await stage.chain();
+    const text = "Permission conflict on node 'base': permissions 'write' are both required by " +
+      "node 'f' (uses node 'base' as 'target' child) and unshared by node 'mid' (uses node " +
+      "'base' as 'backing' child).";
+    const at = { "job-id": "j", target: "base", sync: "full", "filter-node-name": "f" };
+    await refusals("blockdev-backup", [
+      [{ ...at, device: "mid" }, `Could not replace node: ${text}`],
+      [{ ...at, device: "top" }, text],
+      [{ ...at, device: "top", "job-id": "0" }, "Invalid job ID '0'"],
+    ]);
+    assertEquals(stage.client.story.filter((line) => line.startsWith("j ")), [
+      "j created",
+      "j null",
+    ]);
+  });
+
+  it("tells of sizes and names before it tells of the target", async () => {
+    await stage.pair("small.raw");
+    const at = { "job-id": "j", device: "s", target: "t", sync: "full" };
+    const sizes = "Source and target image have different sizes";
+    await refusals("blockdev-backup", [[{ ...at, "filter-node-name": "s" }, sizes]]);
+    await stage.must("blockdev-del", { "node-name": "t" });
+    const file = { driver: "file", filename: "t.raw" };
+    await stage.must("blockdev-add", { driver: "raw", "node-name": "t", file, "read-only": true });
+    await refusals("blockdev-backup", [
+      [
+        { ...at, "filter-node-name": "s" },
+        "Could not create node: Duplicate nodes with node-name='s'",
+      ],
+      [at, "Could not create node: Block node is read-only"],
+    ]);
+  });
+});
+
+describe("blockdev-del of a node of a job", () => {
+  it("names the job for the source of a mirror, and says that the target is in use", async () => {
+    await stage.pair();
+    await stage.must("blockdev-mirror", {
+      "job-id": "m",
+      device: "s",
+      target: "t",
+      sync: "none",
+    });
+    await refusals("blockdev-del", [
+      [{ "node-name": "s" }, "Node 's' is busy: block device is in use by block job: mirror"],
+      [{ "node-name": "t" }, "Node t is in use"],
+    ]);
+  });
+});
+
+describe("drive-backup", () => {
+  it("makes its target anew unless told otherwise, as QEMU's does", async () => {
+    await stage.raw("s", "src.raw");
+    const at = { "job-id": "j", device: "s", sync: "full", format: "raw" };
+    await refusals("drive-backup", [
+      [
+        { ...at, target: "gone/x.raw" },
+        "Could not create 'gone/x.raw': No such file or directory",
+      ],
+      [{ ...at, target: "t.raw", mode: "existing", format: "nope" }, "Unknown driver 'nope'"],
+      [{ ...at, target: "t.raw", format: "nope" }, "Unknown file format 'nope'"],
+    ]);
+    await stage.must("drive-backup", { ...at, target: "base.raw", "auto-dismiss": false });
+    await stage.client.status("j", "concluded");
+    assertEquals(stage.folder.read("base.raw"), stage.folder.read("src.raw"));
+  });
+});

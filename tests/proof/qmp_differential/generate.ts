@@ -1,0 +1,190 @@
+/** Makes scripts from a seed: a scene, jobs on it, and verbs that come at any time. */
+import { Chance } from "../../sim/chance.ts";
+import { type Scene, sceneFrom } from "./scenes.ts";
+import type { Command, Json, JsonObject, Script } from "./script.ts";
+import { backupArguments, startFrom } from "./starts.ts";
+
+const STEPS_MAX = 12;
+
+/** Verbs of both families, with the name of the argument that says which job. */
+const VERBS: readonly (readonly [weight: number, execute: string, key: "id" | "device"])[] = [
+  [4, "job-pause", "id"],
+  [3, "block-job-pause", "device"],
+  [4, "job-resume", "id"],
+  [3, "block-job-resume", "device"],
+  [4, "job-cancel", "id"],
+  [5, "block-job-cancel", "device"],
+  [3, "job-complete", "id"],
+  [3, "block-job-complete", "device"],
+  [3, "job-finalize", "id"],
+  [2, "block-job-finalize", "id"],
+  [3, "job-dismiss", "id"],
+  [2, "block-job-dismiss", "id"],
+  [6, "block-job-set-speed", "device"],
+];
+
+class Writer {
+  readonly chance: Chance;
+  readonly scene: Scene;
+  #jobs = 0;
+  /** In QEMU a stream or commit holds its nodes until it is dismissed: see the deviations. */
+  #isKeeping = false;
+
+  constructor(chance: Chance) {
+    this.chance = chance;
+    this.scene = sceneFrom(chance);
+  }
+
+  newId(): string {
+    const { chance } = this;
+    if (chance.isOneIn(30)) return chance.pick(["0id", "a b", "", "j0", "J0", "é"]);
+    return `j${this.#jobs++}`;
+  }
+
+  oldId(): string {
+    if (this.#jobs === 0 || this.chance.isOneIn(40)) return this.chance.pick(["nope", "j9", ""]);
+    // Mostly the last one, since those before it may be gone.
+    return this.chance.isOneIn(2) ? `j${this.#jobs - 1}` : `j${this.chance.below(this.#jobs)}`;
+  }
+
+  verb(): Command {
+    const { chance } = this;
+    const [, execute, key] = chance.weighted(VERBS.map((verb) => [verb[0], verb] as const));
+    const more: JsonObject = execute === "block-job-set-speed"
+      ? { speed: chance.weighted([[5, 0], [2, 1], [1, 2 ** 40], [1, -1]]) }
+      : execute === "block-job-cancel" && chance.isOneIn(2)
+      ? { force: chance.isOneIn(2) }
+      : {};
+    return { execute, arguments: { [key]: this.oldId(), ...more } };
+  }
+
+  transaction(): Command {
+    const { chance, scene } = this;
+    const grouped = chance.isOneIn(2);
+    // More than one job before a failing action hangs QEMU.
+    const count = chance.weighted([[1, 0], [2, 1], [6, 2], [grouped ? 0 : 2, 3]]);
+    const actions: JsonObject[] = [];
+    for (let index = 0; index < count; index++) {
+      const target = scene.targets[index];
+      const data = backupArguments(chance, scene, this.newId());
+      const isTarget = target !== undefined && !chance.isOneIn(8);
+      actions.push(
+        chance.isOneIn(10)
+          ? { type: "abort", data: {} }
+          : { type: "blockdev-backup", data: { ...data, ...(isTarget ? { target } : {}) } },
+      );
+    }
+    const mode = grouped ? "grouped" : "individual";
+    const properties = grouped || chance.isOneIn(4)
+      ? { properties: { "completion-mode": mode } }
+      : {};
+    return { execute: "transaction", arguments: { actions, ...properties } };
+  }
+
+  nodeCommand(): Command {
+    const { chance, scene } = this;
+    const names = [...scene.sources, ...scene.targets, ...scene.chain, "nope", "f0"];
+    const name = chance.pick(names);
+    const file: JsonObject = { driver: "file", filename: chance.pick(["src.raw", "nope.raw"]) };
+    const bitmap = { node: name, name: chance.pick(["b0", "b0", "b1"]) };
+    const granularity = chance.pick([65_536, 512, 4_096, 1_000, 256]);
+    const add: JsonObject = {
+      ...bitmap,
+      ...(chance.isOneIn(3) ? { granularity } : {}),
+      ...(chance.isOneIn(4) ? { disabled: true } : {}),
+    };
+    const verb = chance.pick(["remove", "clear", "enable", "disable"]);
+    const merge = { node: name, target: chance.pick(["b0", "b1"]), bitmaps: ["b0", bitmap] };
+    return chance.weighted<Command>([
+      [4, { execute: "blockdev-del", arguments: { "node-name": name } }],
+      [2, { execute: "blockdev-add", arguments: { driver: "raw", "node-name": name, file } }],
+      [4, { execute: "block-dirty-bitmap-add", arguments: add }],
+      [2, { execute: `block-dirty-bitmap-${verb}`, arguments: bitmap }],
+      [1, { execute: "block-dirty-bitmap-merge", arguments: merge }],
+    ]);
+  }
+
+  /** A command whose arguments are wrong in their form. */
+  malformed(): Command {
+    const { chance } = this;
+    const command = chance.isOneIn(2)
+      ? startFrom(chance, this.scene, this.newId())
+      : this.scene.hasBackups && chance.isOneIn(3)
+      ? this.transaction()
+      : this.verb();
+    // What is made for whom is another question.
+    if (command.execute.startsWith("drive-")) return this.verb();
+    return { ...command, arguments: spoilt(chance, command.arguments as JsonObject) };
+  }
+
+  start(): Command {
+    const command = startFrom(this.chance, this.scene, this.newId());
+    const isChain = command.execute === "block-stream" || command.execute === "block-commit";
+    if (isChain && (command.arguments as JsonObject)["auto-dismiss"] === false) {
+      this.#isKeeping = true;
+    }
+    return command;
+  }
+
+  step(): readonly Command[] {
+    const { chance, scene } = this;
+    const others = this.#isKeeping ? 0 : 1;
+    const hasTransactions = scene.hasBackups && scene.targets.length > 0;
+    const kind = chance.weighted([
+      [others * 30, "start"],
+      [50, "verb"],
+      [hasTransactions ? others * 8 : 0, "transaction"],
+      [others * 6, "node"],
+      [others * 4, "malformed"],
+      [3, "batch"],
+    ]);
+    switch (kind) {
+      case "start":
+        return [this.start()];
+      case "verb":
+        return [this.verb()];
+      case "transaction":
+        return [this.transaction()];
+      case "node":
+        return [this.nodeCommand()];
+      case "malformed":
+        return [this.malformed()];
+      default:
+        return [
+          { execute: "query-nothing" },
+          { execute: "job-pause", arguments: { id: "nope" } },
+          this.verb(),
+        ];
+    }
+  }
+}
+
+const WRONG: readonly Json[] = [null, true, 1.5, "x", [], {}, -1, 2 ** 40];
+
+/** Takes a member away, adds one, or gives one a value of a wrong kind, at any depth. */
+function spoilt(chance: Chance, args: JsonObject): JsonObject {
+  const names = Object.keys(args);
+  if (names.length === 0 || chance.isOneIn(5)) return { ...args, extra: chance.pick(WRONG) };
+  const name = chance.pick(names);
+  const value = args[name]!;
+  if (Array.isArray(value) && value.length > 0 && !chance.isOneIn(3)) {
+    const at = chance.below(value.length);
+    return { ...args, [name]: value.map((one, i) => i === at ? spoilt(chance, one) : one) };
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value) && !chance.isOneIn(3)) {
+    return { ...args, [name]: spoilt(chance, value as JsonObject) };
+  }
+  if (chance.isOneIn(2)) return { ...args, [name]: chance.pick(WRONG) };
+  const { [name]: _gone, ...rest } = args;
+  return rest;
+}
+
+/** The script of a seed. */
+export function scriptFrom(seed: number): Script {
+  const writer = new Writer(new Chance(seed));
+  const steps: (readonly Command[])[] = writer.scene.setup.map((command) => [command]);
+  const count = writer.chance.between(1, STEPS_MAX);
+  steps.push([writer.start()]);
+  for (let step = 0; step < count; step++) steps.push(writer.step());
+  return { steps };
+}

@@ -1,0 +1,68 @@
+/** Plays a script on a server, and takes away everything that it has left there. */
+import type { Monitor } from "./monitor.ts";
+import { Expected, jobsOf, untilRest } from "./rest.ts";
+import { type JsonObject, notesOf, type Script } from "./script.ts";
+import type { Server } from "./servers.ts";
+import { type StepTrace, traceOf } from "./trace.ts";
+
+/** Rounds of cleaning up; more are not needed by any server that is well. */
+const ROUNDS_MAX = 60;
+
+/** What a server did. */
+export interface Played {
+  readonly steps: readonly StepTrace[];
+  /** What could not be taken away: jobs, then nodes. */
+  readonly left: readonly string[];
+}
+
+async function endJobs(monitor: Monitor): Promise<readonly string[]> {
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    const jobs = await jobsOf(monitor);
+    if (jobs.length === 0) return [];
+    await monitor.look(jobs.map(({ id, status }) => ({
+      execute: status === "concluded" ? "job-dismiss" : "job-cancel",
+      arguments: { id },
+    })));
+    if (round > 1) await monitor.news(20);
+  }
+  return (await jobsOf(monitor)).map(({ id, status }) => `job ${id} ${status}`);
+}
+
+async function nodesOf(monitor: Monitor): Promise<readonly string[]> {
+  const arguments_ = { flat: true };
+  const look = { execute: "query-named-block-nodes", arguments: arguments_ };
+  const [reply] = await monitor.look([look]);
+  return (reply!.return as readonly JsonObject[]).map((node) => node["node-name"] as string);
+}
+
+async function removeNodes(monitor: Monitor): Promise<readonly string[]> {
+  let nodes = await nodesOf(monitor);
+  for (let round = 0; round < ROUNDS_MAX && nodes.length > 0; round++) {
+    await monitor.look(
+      nodes.filter((name) => !name.startsWith("#")).map((name) => ({
+        execute: "blockdev-del",
+        arguments: { "node-name": name },
+      })),
+    );
+    nodes = await nodesOf(monitor);
+  }
+  return nodes.map((name) => `node ${name}`);
+}
+
+/** Plays a script to its end, or to where nothing rests any more. */
+export async function play(server: Server, script: Script): Promise<Played> {
+  const { monitor, folder } = server;
+  const notes = notesOf(script);
+  const expected = new Expected();
+  const exact = JSON.stringify(script).includes("blkdebug") ? "whole" : "numbers";
+  const steps: StepTrace[] = [];
+  monitor.kept();
+  for (const step of script.steps) {
+    expected.note(step, await monitor.run(step));
+    const { jobs, rests } = await untilRest(monitor, expected, notes);
+    steps.push(traceOf(monitor.kept(), jobs, rests, folder, exact));
+    if (!rests) break;
+  }
+  const left = [...await endJobs(monitor), ...await removeNodes(monitor)];
+  return { steps, left };
+}
