@@ -108,6 +108,7 @@ export class BitmapKeeper {
     const kept = this.bitmaps.list().filter((bitmap) =>
       bitmap.isPersistent && !bitmap.isInconsistent && !bitmap.isReadOnly
     );
+    if (kept.length > 0) await this.load();
     const before = this.#kept;
     const isSame = before.every(({ name }) => this.#isThere(name));
     const isMore = kept.some(({ name }) => before.every((entry) => entry.name !== name));

@@ -12,7 +12,7 @@ import { ImageFolder } from "../../../support/images.ts";
 import { itWhen } from "../../../support/skip.ts";
 import { checkByQemu, HAS_QEMU, NO_QEMU, qemuImg, qemuIo } from "./qemu.ts";
 import { bitmapsByQemu, bitsByQemu, HAS_DAEMON, NO_DAEMON } from "./qemu_bitmaps.ts";
-import { RecordingNode, replay } from "./recording_node.ts";
+import { type FileChange, RecordingNode, replay } from "./recording_node.ts";
 import { numbersFrom } from "./seeded.ts";
 
 const MIB = 1_048_576;
@@ -239,6 +239,16 @@ describe("bitmaps that an image keeps", () => {
   });
 });
 
+/** Everything that a header speaks of is durable before the header is written. */
+function expectFlushedHeaders(changes: readonly FileChange[]): void {
+  const headers = changes.filter((each) => each.kind === "write" && each.offset < 112);
+  for (const header of headers) {
+    const before = changes.slice(0, changes.indexOf(header)).at(-1);
+    assertEquals(before?.kind, "flush");
+  }
+  assert(headers.length >= 5, `${headers.length} headers`);
+}
+
 /** Bitmaps and data, in two openings. */
 async function work(file: RecordingNode, seed: number): Promise<void> {
   const next = numbersFrom(seed);
@@ -275,6 +285,7 @@ describe("bitmaps of an image whose process is killed at any write", () => {
       const start = file.bytes.slice();
       file.changes.length = 0;
       await work(file, clusterSize);
+      expectFlushedHeaders(file.changes);
       const step = Math.max(1, Math.floor(file.changes.length / 80));
       const seen = new Set<string>();
       for (let count = 0; count <= file.changes.length; count += step) {
