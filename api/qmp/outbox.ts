@@ -24,8 +24,8 @@ interface Reply {
   readonly text: string;
   /** Events up to here go first, but never any behind the answer. */
   readonly upTo: number;
-  /** Says of each event behind the answer whether the reply goes on waiting. */
-  judge: Settling["judge"] | undefined;
+  /** How it waits for what comes behind the answer; undefined = no longer. */
+  settling: Settling | undefined;
   readonly written: () => void;
 }
 
@@ -73,23 +73,30 @@ export class Outbox {
   reply(text: string, upTo: number, settling?: Settling): Promise<void> | undefined {
     const { promise, resolve } = Promise.withResolvers<void>();
     let isWritten = false;
-    const reply: Reply = this.#reply = {
+    const reply: Reply = {
       text,
       upTo,
-      judge: settling?.judge,
+      settling,
       written: () => {
         isWritten = true;
         clearTimeout(this.#timer);
         resolve();
       },
     };
-    const giveUp = () => {
-      reply.judge = undefined;
-      this.#pump();
-    };
-    if (settling !== undefined) this.#timer = setTimeout(giveUp, settling.msMax);
+    this.#reply = reply;
+    this.#wait(reply);
     this.#pump();
     return isWritten ? undefined : promise;
+  }
+
+  /** From now on a reply waits for what it waits for, so long at most. */
+  #wait(reply: Reply): void {
+    clearTimeout(this.#timer);
+    if (reply.settling === undefined) return;
+    this.#timer = setTimeout(() => {
+      reply.settling = undefined;
+      this.#pump();
+    }, reply.settling.msMax);
   }
 
   /** Writes at once, before everything that waits. */
@@ -156,13 +163,14 @@ export class Outbox {
   #isAwaited(reply: Reply, entry: Entry | undefined, isBehindAnswer: boolean): boolean {
     const position = this.#source?.position ?? Infinity;
     if (entry === undefined) {
-      return position < reply.upTo || (reply.judge !== undefined && position < Infinity);
+      return position < reply.upTo || (reply.settling !== undefined && position < Infinity);
     }
-    if (reply.judge === undefined || this.#answered === undefined) {
+    if (reply.settling === undefined || this.#answered === undefined) {
       return entry.position <= reply.upTo && !isBehindAnswer;
     }
-    const verdict = reply.judge(entry.milestone);
-    if (verdict !== "wait") reply.judge = undefined;
+    const verdict = reply.settling.judge(entry.milestone);
+    if (verdict === "coming") this.#wait(reply);
+    else if (verdict !== "wait") reply.settling = undefined;
     return verdict !== "before";
   }
 }

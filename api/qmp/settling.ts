@@ -11,14 +11,17 @@
  */
 import type { LiveJob, Milestone } from "../service.ts";
 
-/** What an event means for a reply: it waits on, or stands before it or directly behind it. */
-export type Verdict = "wait" | "before" | "behind";
+/**
+ * What an event means for a reply: it waits on, it waits on and what it waits for is under way, or
+ * it stands before it or directly behind it.
+ */
+export type Verdict = "wait" | "coming" | "before" | "behind";
 
 /** How a reply waits. */
 export interface Settling {
   /** Called for each event behind the answer, in order, until the verdict is not to wait. */
   judge(milestone: Milestone | undefined): Verdict;
-  /** After this many milliseconds the reply goes out in any case. */
+  /** After this many milliseconds without `coming` the reply goes out in any case. */
   readonly msMax: number;
 }
 
@@ -27,10 +30,15 @@ const WAIT_MS_MAX = 1_000;
 
 type Verdicts = { readonly [W in Milestone["what"]]?: Verdict };
 
+/** The way to the end of a job, which takes as long as its commits do. */
+const ENDING = new Set<Milestone["what"]>(["waiting", "pending", "aborting", "concluded"]);
+
+const onTheWay = ({ what }: Milestone): Verdict => ENDING.has(what) ? "coming" : "wait";
+
 /** A reply that waits for one job by a table; what is not in it is waited through. */
 function byTable(runId: string, verdicts: Verdicts): Settling {
   const judge = (milestone: Milestone | undefined) =>
-    milestone?.runId === runId ? verdicts[milestone.what] ?? "wait" : "wait";
+    milestone?.runId === runId ? verdicts[milestone.what] ?? onTheWay(milestone) : "wait";
   return { judge, msMax: WAIT_MS_MAX };
 }
 
@@ -100,11 +108,12 @@ function endsLater({ type, status, ioStatus, parameters }: LiveJob): boolean {
 
 /** A cancel ends all members of a transaction within the command. */
 function untilAllOver(members: readonly LiveJob[]): Settling {
-  const left = new Map(members.map((job) => [job.runId, endOf(job)]));
+  const open = members.filter(({ status }) => status !== "concluded");
+  const left = new Map(open.map((job) => [job.runId, endOf(job)]));
   const judge = (milestone: Milestone | undefined): Verdict => {
-    if (milestone === undefined) return "wait";
+    if (milestone === undefined || !left.has(milestone.runId)) return "wait";
     if (milestone.what === left.get(milestone.runId)) left.delete(milestone.runId);
-    return left.size === 0 ? "behind" : "wait";
+    return left.size === 0 ? "behind" : onTheWay(milestone);
   };
   return { judge, msMax: WAIT_MS_MAX };
 }

@@ -21,7 +21,7 @@ function placed(settling: Settling | undefined, events: readonly What[], runId =
   if (settling === undefined) return "at once";
   for (const what of events) {
     const verdict = settling.judge({ runId, what });
-    if (verdict !== "wait") return `${verdict} ${what}`;
+    if (verdict !== "wait" && verdict !== "coming") return `${verdict} ${what}`;
   }
   return "waits";
 }
@@ -89,6 +89,14 @@ describe("afterStart()", () => {
     assertEquals(start("backup", ...end), "at once");
     assertEquals(start("create", ...end), "before waiting");
     assertEquals(start("create", "aborting", "dismissed"), "behind dismissed");
+  });
+
+  it("takes its time while the end is on its way", () => {
+    const settling = afterStart(job({ type: "stream", autoDismiss: true }))!;
+    for (const what of ["waiting", "pending", "concluded"] as const) {
+      assertEquals(settling.judge({ runId: "r", what }), "coming");
+      assertEquals(settling.judge({ runId: "another", what }), "wait");
+    }
   });
 
   it("waits for the first reads of a mirror, which may fail at once", () => {
