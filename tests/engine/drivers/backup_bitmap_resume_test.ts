@@ -167,7 +167,7 @@ describe("backup by a bitmap that its image keeps", () => {
   });
 });
 
-/** An engine over a log in memory that begins with some commits, and says what it commits itself. */
+/** An engine over a log in memory that begins with some commits, and tells of those it makes. */
 async function openOver(first: readonly CommitBatch[], onCommit = (_batch: CommitBatch) => {}) {
   const log = createMemoryLog({ logId: "0".repeat(32) });
   const past = log.open();
