@@ -116,6 +116,22 @@ export class BlockError extends Error {
 }
 
 /**
+ * As `blockErrorOf`, for a file that could not be opened, or made.
+ *
+ * @param mayMake true if it would have been made: then it is its folder that is missing
+ */
+export function openErrorOf(path: string, mayMake: boolean, cause: unknown): BlockError {
+  const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+  if (!mayMake || !isMissing) return blockErrorOf("open", `open "${path}"`, path, cause);
+  return new BlockError("ENOENT", `Cannot make "${path}": its folder does not exist`, {
+    operation: "open",
+    subject: path,
+    hint: "Make the folder, or name a file in another one.",
+    cause,
+  });
+}
+
+/**
  * Puts a failed system call into words.
  *
  * @param operation which kind of access failed

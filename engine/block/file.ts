@@ -14,7 +14,7 @@
 
 import * as fs from "node:fs";
 import { resolve as resolvePath } from "node:path";
-import { BlockError, blockErrorOf } from "./errors.ts";
+import { BlockError, blockErrorOf, openErrorOf } from "./errors.ts";
 import { fileIdentity } from "./file_identity.ts";
 
 /** What is done when the file is not there. */
@@ -145,7 +145,7 @@ export class DiskFile {
       const { fd, isCreated } = await openDescriptor(resolved, options);
       return new DiskFile(resolved, fd, isCreated, options.readOnly === true);
     } catch (error) {
-      throw blockErrorOf("open", `open "${resolved}"`, resolved, error);
+      throw openErrorOf(resolved, (options.create ?? "never") !== "never", error);
     }
   }
 

@@ -36,6 +36,13 @@ describe("FileNode.open()", () => {
     assertEquals(error.message, `Cannot open "${folder.file("nope.raw")}": it does not exist`);
   });
 
+  it("says that the folder is missing in which a file was to be made", async () => {
+    const path = folder.file("none/new.raw");
+    const error = await refusal("none/new.raw", { create: "ifMissing" });
+    assertEquals(error.code, "ENOENT");
+    assertEquals(error.message, `Cannot make "${path}": its folder does not exist`);
+  });
+
   it("says that a path is a folder, whatever is asked for", async () => {
     fs.mkdirSync(folder.file("sub"));
     assertEquals((await refusal("sub")).code, "EISDIR");
