@@ -11,8 +11,9 @@
  * - `--keep` leaves the folder there when something was found.
  *
  * After each half `qemu-img compare` finds both images equal, `qemu-img check` finds ours sound,
- * QEMU finds the same bits in the bitmaps of both, and we read of both what QEMU does. Ends with status 1 at a finding, and when the budget was too
- * short for a case. Where QEMU's tools are not installed it says so, and ends with 0.
+ * QEMU finds the same bits in the bitmaps of both, and we read of both what QEMU does. Ends with
+ * status 1 at a finding, and when the budget was too short for a case. Where QEMU's tools are not
+ * installed it says so, and ends with 0.
  */
 import process from "node:process";
 import { parseArgs } from "node:util";

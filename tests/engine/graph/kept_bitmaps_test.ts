@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { copyFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createQcow2, openQcow2 } from "../../../engine/block/qcow2/mod.ts";
 import { type Bench, qcow2, SIZE, withBench } from "./graph_bench.ts";
@@ -197,6 +197,19 @@ describe("bitmaps that an image keeps", () => {
       await bench.graph.bitmap("clear", MAP);
       await bench.restart();
       assertEquals(bench.graph.bits(MAP)!.dirtyBytes, 0);
+    }));
+
+  it("leaves an image alone whose node is refused because somebody reads it", () =>
+    withBench(async (bench) => {
+      await bench.graph.add(qcow2("base"));
+      await bench.graph.bitmap("add", { ...MAP, persistent: true });
+      await bench.graph.remove("base");
+      await bench.graph.add({ ...qcow2("base"), "read-only": true } as never);
+      const reader = bench.graph.reader("base");
+      const before = readFileSync(join(bench.folder, "base.qcow2"));
+      await textOf(() => bench.graph.add({ ...qcow2("base"), "node-name": "again" }));
+      assertEquals(readFileSync(join(bench.folder, "base.qcow2")), before);
+      await reader.close();
     }));
 
   it("refuses what the image cannot keep, in QEMU's words", () =>

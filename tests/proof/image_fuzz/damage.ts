@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 
 const FIXTURES = fileURLToPath(new URL("../../engine/block/qcow2/fixtures/", import.meta.url));
 
-/** Sound images, by name: both versions, compressed in both ways, an overlay, a snapshot, bitmaps. */
+/** Sound images: both versions, compressed in both ways, an overlay, a snapshot, bitmaps. */
 export const SOUND_NAMES = [
   ...["v2_512", "v3_1k", "compressed", "zstd", "overlay", "snapshot", "bitmaps"] as const,
 ] as const;
