@@ -63,6 +63,7 @@ const chainRow = (driver: DriverName, shape: string, scene: ChainScene): Row => 
 
 const ROWS: readonly Row[] = [
   backupRow("raw to qcow2"),
+  backupRow("raw to packed qcow2"),
   mirrorRow("background"),
   ...Object.entries(SCENES).map(([name, scene]) => {
     const [driver = "", shape = ""] = name.split(", ");

@@ -24,7 +24,11 @@ const SIZE = 6 * 2 ** 20 + 512;
 const SPEED = 6 * 2 ** 20;
 
 /** What is backed up to what. */
-export type BackupShape = "raw to raw" | "raw to qcow2" | "top of a chain to qcow2";
+export type BackupShape =
+  | "raw to raw"
+  | "raw to qcow2"
+  | "raw to packed qcow2"
+  | "top of a chain to qcow2";
 
 /** See the head of this file. */
 export class BackupKills implements KillCase {
@@ -45,14 +49,23 @@ export class BackupKills implements KillCase {
 
   get #parameters() {
     if (this.#shape === "raw to raw") return { source: "a.raw", target: "copy.raw", sync: "full" };
-    if (this.#shape === "raw to qcow2") {
-      return { source: "a.raw", target: "copy.qcow2", format: "qcow2", sync: "full" };
+    const into = { target: "copy.qcow2", format: "qcow2" };
+    if (this.#shape === "raw to qcow2") return { source: "a.raw", ...into, sync: "full" };
+    if (this.#shape === "raw to packed qcow2") {
+      return { source: "a.raw", ...into, sync: "full", compress: true };
     }
-    return { source: "top.qcow2", target: "copy.qcow2", format: "qcow2", sync: "top" };
+    return { source: "top.qcow2", ...into, sync: "top" };
   }
 
   async prepare(): Promise<void> {
     this.#model = noise(SIZE, this.#seed).fill(0, 2 ** 20, 2 * 2 ** 20);
+    if (this.#shape === "raw to packed qcow2") {
+      const next = numbersFrom(this.#seed);
+      // Every other stretch does not pack, and gets clusters of its own.
+      for (let at = 3 * 2 ** 20; at < SIZE; at++) {
+        if ((at >> 18) % 2 === 0) this.#model[at] = next(256);
+      }
+    }
     this.#folder.write("a.raw", this.#model);
     if (this.#shape !== "top of a chain to qcow2") return;
     const below = { backingFile: "a.raw", backingFormat: "raw" } as const;
