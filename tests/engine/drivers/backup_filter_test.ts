@@ -38,7 +38,7 @@ const refusal = async (parameters: JsonObject, id = "k") =>
   (await assertRejects(() => joblog.start(request(parameters, { id })), Error)).message;
 
 describe("filter of a backup", () => {
-  it("is there from the creation until the job has concluded, and not a moment longer", async () => {
+  it("is there from the creation until the job has concluded, not longer", async () => {
     const job = await joblog.create(request(named, { autoFinalize: false, autoDismiss: false }));
     assertEquals(filters(), ["flt"]);
     await job.start();

@@ -38,14 +38,14 @@ describe("rows of COVERAGE.md that no other test asks", () => {
     assert(sameBytes(folder.read("a.raw"), folder.read("b.raw")));
   });
 
-  it("a backup refuses discard-source by name, and takes use-copy-range without effect", async () => {
+  it("a backup refuses discard-source by name, and ignores use-copy-range", async () => {
     assert((await refusal("backup", { "discard-source": true })).includes("discard-source"));
     const job = await start("backup", { "x-perf": { "use-copy-range": true } });
     assertEquals((await job.done).error, null);
     assert(sameBytes(folder.read("a.raw"), folder.read("b.raw")));
   });
 
-  it("a mirror by bitmap is refused, as is one to a throttle group that nobody has made", async () => {
+  it("a mirror by bitmap is refused, as is a throttle group that nobody made", async () => {
     for (const sync of ["incremental", "bitmap"]) {
       assertEquals(await refusal("mirror", { sync }), `Sync mode '${sync}' not supported`);
     }
