@@ -7,7 +7,7 @@ import { runtimeCommand } from "../../support/spawn_runtime.ts";
 import { Monitor } from "./monitor.ts";
 
 const MAIN = fileURLToPath(new URL("../../../api/cli/main.ts", import.meta.url));
-const START_MS = 20_000;
+const START_MS = 60_000;
 
 /** Which server. */
 export type Side = "qemu" | "joblog";
