@@ -124,6 +124,7 @@ export class ChainKills implements KillCase {
       speed: isEnding ? 0 : SPEED,
       nodes: hasGuest ? NODES : [],
       isFirst: graph.version === 0 || graph.nodes.length < NODES.length,
+      pivotsTo: this.#scene.pivotsTo,
       guest: hasGuest ? this.#root(hasPivoted) : undefined,
       // A backup whose source was written behind its checkpoint cannot go on after a kill.
       isWriting: hasGuest && (!isOfOneMoment || random(2) === 0),

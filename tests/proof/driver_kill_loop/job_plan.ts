@@ -18,6 +18,8 @@ export interface JobPlan {
   readonly nodes: readonly JsonObject[];
   /** The node that the guest uses; absent = there is none. */
   readonly guest?: string | undefined;
+  /** Where the job leads guests when it ends well; absent = nowhere. */
+  readonly pivotsTo?: string | undefined;
   /** True if the guest writes. */
   readonly isWriting: boolean;
 }

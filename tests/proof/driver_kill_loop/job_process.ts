@@ -55,6 +55,20 @@ async function beGuest(guest: Edge): Promise<void> {
   await guest.close();
 }
 
+/** A job that was taken up may keep guests off until it is over, and has led them on by then. */
+async function enterLate(joblog: Joblog, job: Job, entry: string): Promise<Edge> {
+  const rootNow = () => {
+    const { status, ret } = job.state;
+    return status === "concluded" && ret === 0 ? plan.pivotsTo ?? entry : entry;
+  };
+  for (;;) {
+    const root = rootNow();
+    const guest = await enter(joblog, root);
+    if (rootNow() === root) return guest;
+    await guest.close();
+  }
+}
+
 async function beginOrGoOn(joblog: Joblog): Promise<Job> {
   const known = joblog.job("j");
   if (known === undefined) {
@@ -106,8 +120,9 @@ await print("open");
 // From here on a backup keeps the moment. A job that has nothing left to do has no total.
 const isSettled = (status: string) => ["concluded", "pending", "ready"].includes(status);
 await job.until(({ progress, status }) => progress.total > 0 || isSettled(status));
-const guest = entry === undefined ? undefined : early ?? await enter(joblog, entry);
-const writing = guest === undefined || !plan.isWriting ? undefined : beGuest(guest);
+const writing = entry === undefined || !plan.isWriting
+  ? undefined
+  : Promise.resolve(early ?? enterLate(joblog, job, entry)).then(beGuest);
 const { progress: { current }, status } = job.state;
 if (status !== "concluded") {
   const gotOn = job.until(({ progress }) => progress.current > current);
