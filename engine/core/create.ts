@@ -84,7 +84,7 @@ export interface CreateCommand {
   readonly rollbackId: string;
   /** False = the jobs stay created until `start`. */
   readonly isStarted: boolean;
-  /** What stands in one append with the jobs, before them; not if they are refused. @default none */
+  /** What stands in one append with the jobs and before them, unless refused. @default none */
   readonly changes?: readonly DecidedEvent[];
 }
 

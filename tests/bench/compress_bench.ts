@@ -7,7 +7,8 @@
  *   and the targets are on tmpfs; both targets are made by `qemu-img create` before the measured
  *   time. The sides take turns; round 0 warms up and is not counted.
  * - QEMU's side is `qemu-storage-daemon` with `compress`, from its command to BLOCK_JOB_COMPLETED;
- *   ours runs from the command to the durable end of the job, with a real log on the disk of `--log`.
+ *   ours runs from the command to the durable end of the job, with a real log on the disk of
+ *   `--log`.
  * - The delay of the event loop is how much later than due a 2 ms timer fires during a backup.
  * - The copies of the last round are compared with the source and checked.
  */

@@ -90,7 +90,7 @@ describe("refusals in a chain", () => {
     ]);
   });
 
-  it("block-stream: who uses the nodes before the name for the header, and the filter's", async () => {
+  it("block-stream: who uses the nodes, then the names of header and filter", async () => {
     await stage.chain();
     const whole = { device: "top", "backing-file": "base.raw" };
     await refusals("block-stream", [
