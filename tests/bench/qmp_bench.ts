@@ -2,7 +2,7 @@
  * Commands over QMP beside QEMU's storage daemon, in turns: pause and resume of a job, every verb
  * durable here, and `query-jobs`.
  *
- *     qmp_bench.ts [--jobs 1000] [--connections 50] [--seconds 2] [--rounds 3] [--folder DIR]
+ *     qmp_bench.ts [--jobs 1000] [--connections 50] [--seconds 2] [--rounds 1] [--folder DIR]
  *
  * `--jobs` is how many there are when they are asked for. Both servers get their folder below
  * `--folder`; a durable verb costs a sync of the disk that this is on.
@@ -59,15 +59,31 @@ async function must(client: QmpClient, command: string, args?: object): Promise<
   client.lines.length = 0;
 }
 
+/** Jobs whose commands are sent without waiting for each other. */
+const AT_ONCE = 50;
+
 async function addJobs(client: QmpClient, from: number, to: number): Promise<void> {
-  for (let at = from; at < to; at++) {
-    const node = { driver: "null-co", size: 1 << 30, "read-zeroes": true };
-    for (const name of [`a${at}`, `b${at}`]) {
-      await must(client, "blockdev-add", { ...node, "node-name": name });
-    }
-    const ends = { device: `a${at}`, target: `b${at}`, sync: "full", speed: 1 };
-    await must(client, "blockdev-backup", { "job-id": `j${at}`, ...ends });
+  for (let at = from; at < to; at += AT_ONCE) {
+    const count = Math.min(AT_ONCE, to - at);
+    const commands = Array.from({ length: count }, (_, index) => jobCommands(at + index)).flat();
+    client.send(commands.map((command) => JSON.stringify(command)).join("\n"));
+    await client.until(() => client.replies.length >= commands.length);
+    const failed = client.replies.find(({ error }) => error !== undefined);
+    if (failed !== undefined) throw new Error(failed["error"].desc);
+    client.lines.length = 0;
   }
+}
+
+function jobCommands(at: number): readonly object[] {
+  const node = { driver: "null-co", size: 1 << 30, "read-zeroes": true };
+  const ends = { device: `a${at}`, target: `b${at}`, sync: "full", speed: 1 };
+  return [
+    ...[`a${at}`, `b${at}`].map((name) => ({
+      execute: "blockdev-add",
+      arguments: { ...node, "node-name": name },
+    })),
+    { execute: "blockdev-backup", arguments: { "job-id": `j${at}`, ...ends } },
+  ];
 }
 
 /** Each connection sends its next command when it has the reply to the one before. */
@@ -131,7 +147,7 @@ interface Options {
 }
 
 async function main(): Promise<void> {
-  const defaults = { jobs: "1000", connections: "50", seconds: "2", rounds: "3" };
+  const defaults = { jobs: "1000", connections: "50", seconds: "2", rounds: "1" };
   const { folder, ...numbers } = optionsOf({ ...defaults, folder: tmpdir() });
   const counts = Object.entries(numbers).map(([name, value]) => [name, Number(value)]);
   const options = { ...Object.fromEntries(counts), folder } as Options;

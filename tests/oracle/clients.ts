@@ -5,8 +5,8 @@
  *
  *     clients.ts
  *
- * - go-qemu is looked for where golang-github-digitalocean-go-qemu-dev puts it; GOPATH and JOBLOG_GO
- *   name another place and another compiler.
+ * - go-qemu is looked for where golang-github-digitalocean-go-qemu-dev puts it; GOPATH and
+ *   JOBLOG_GO name another place and another compiler.
  * - ganeti is looked for where the package ganeti puts it; JOBLOG_GANETI names another folder.
  *
  * One that is not installed is skipped, and it says so. Exits with 1 if one fails.
