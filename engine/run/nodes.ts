@@ -139,12 +139,27 @@ export class Nodes {
    * Lets a guest, or any writer that is no job, write through a node. Not recorded, as what is
    * written is not. Close the edge when it is done.
    *
-   * @throws {JoblogError} as `Graph.writer`
+   * @throws {JoblogError} as `Graph.writer`; code "permissionConflict", too, while a job is
+   * unfinished and this process runs none: nobody would tell the job of what is written
    */
   async writer(name: string): Promise<Edge> {
     this.#engine.assertOpen();
+    this.#assertNoJobRests(name);
     await this.#engine.nodes.rebuild();
     return await this.#afterClosings(() => this.#engine.nodes.graph.writer(name));
+  }
+
+  #assertNoJobRests(name: string): void {
+    const { isRunning, ledger } = this.#engine;
+    if (isRunning) return;
+    const jobs = ledger.entries.flatMap(({ durable }) => durable.jobs);
+    const resting = jobs.find((job) => job.isStarted && !job.hasRunReturned);
+    if (resting === undefined) return;
+    const why = `job '${resting.id}' is unfinished, and no jobs run here`;
+    throw new JoblogError("permissionConflict", `Cannot write through node '${name}': ${why}`, {
+      subject: name,
+      hint: "Let this process run jobs, or end the job first.",
+    });
   }
 
   /** As `writer`, for reading only. */

@@ -1,10 +1,10 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import { utimesSync } from "node:fs";
 import { createQcow2, openQcow2 } from "../../../engine/block/qcow2/mod.ts";
 import type { JsonObject } from "../../../engine/drivers/driver.ts";
 import type { JobState } from "../../../events/job/mod.ts";
-import { type Joblog, openJoblog } from "../../../mod.ts";
+import { type Joblog, JoblogError, openJoblog } from "../../../mod.ts";
 import { ImageFolder, noise, sameBytes } from "../../support/images.ts";
 
 const MIB = 1_048_576;
@@ -97,6 +97,20 @@ describe("backup of nodes that was away", () => {
       assertEquals(end.error?.errno, "EIO");
     });
   }
+
+  it("lets no guest write while nobody runs it, and then has the bytes of one moment", async () => {
+    const end = await goesOn("top", async () => {
+      const options = { path: folder.file("jobs.db"), baseFolder: folder.path, run: false };
+      const idle = await openJoblog(options);
+      const refused = await assertRejects(() => idle.nodes.writer("top"), JoblogError);
+      assertEquals(refused.code, "permissionConflict");
+      const text = "Cannot write through node 'top': job 'b' is unfinished, and no jobs run here";
+      assertEquals(refused.message, text);
+      await idle.close();
+    });
+    assertEquals([end.error, end.ret], [null, 0]);
+    assert(sameBytes(folder.read("copy.raw"), noise(SIZE, 2)));
+  });
 
   it("fails when somebody else wrote a qcow2 image that is read-only", async () => {
     await joblog.nodes.remove("top");
