@@ -98,7 +98,11 @@ describe("CopyThread", () => {
 
 describe("FileNode.copyRange() of much", () => {
   let folder: ImageFolder;
-  beforeEach(() => folder = new ImageFolder());
+  beforeEach(async () => {
+    folder = new ImageFolder();
+    // Another test of this process may have copied much before.
+    await COPY_THREAD.stop();
+  });
   afterEach(async () => {
     await COPY_THREAD.stop();
     folder.remove();
