@@ -27,6 +27,8 @@ export interface Settling {
 
 /** How long a reply waits, in milliseconds: for commits on a busy machine, not for slow images. */
 const WAIT_MS_MAX = 1_000;
+/** For a mirror under a speed limit: over zeros it may sleep long before it records a step. */
+const LIMITED_WAIT_MS_MAX = 250;
 
 type Verdicts = { readonly [W in Milestone["what"]]?: Verdict };
 
@@ -66,7 +68,7 @@ function afterMirrorStart({ runId, speed }: LiveJob): Settling {
     if (what === "step") return ++stepCount < MIRROR_AHEAD && speed === 0 ? "wait" : "before";
     return what === "work" ? "wait" : "before";
   };
-  return { judge, msMax: WAIT_MS_MAX };
+  return { judge, msMax: speed === 0 ? WAIT_MS_MAX : LIMITED_WAIT_MS_MAX };
 }
 
 /**
