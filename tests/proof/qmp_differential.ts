@@ -4,19 +4,20 @@
  * jobs at rest are compared.
  *
  *     qmp_differential.ts [--seed N] [--budget-s S] [--scripts N] [--first N] [--findings N]
- *                         [--folder DIR] [--play FILE] [--show]
+ *                         [--folder DIR] [--play FILE]
  *
  * - `--seed` chooses the scripts; a script has a number, and is the same for the same seed.
  * - `--budget-s` ends the proof after so many seconds. @default no bound
  * - `--scripts` plays so many. @default 10000, or no bound when there is a budget
  * - `--first` begins with the script of this number. @default 0
  * - `--findings` ends the proof at so many kinds of differences. @default 1
- * - `--folder` is where the folders of both servers are made. @default that of the system
- * - `--play` plays one script of a file, as `--show` prints it in JSON, and tells both traces.
+ * - `--folder` is where the folders of both servers are made; on Deno one below `/dev` needs
+ *   `--allow-all`. @default that of the system
+ * - `--play` plays one script of a file, in JSON as a finding tells it, and tells both traces.
  *
- * The shortest script that differs in the same way is told. Ends with status 1 at a finding, and
- * when the budget was too short for a script. Where the daemon is not installed it says so, and
- * ends with 0.
+ * The shortest script that differs in the same way, as far as the budget lets it be found, is told.
+ * Ends with status 1 at a finding, and when the budget was too short for a script. Where the daemon
+ * is not installed it says so, and ends with 0.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,6 +37,8 @@ const SCRIPTS = 10_000;
 const MARGIN_MS = 5_000;
 
 interface Tally {
+  /** When the budget is over: then a script is not shortened any more. */
+  readonly endMs: number;
   scripts: number;
   commands: number;
   readonly kinds: Set<string>;
@@ -58,12 +61,16 @@ async function tellFinding(
   const kind = kindOf(difference);
   if (tally.kinds.has(kind)) return;
   tally.kinds.add(kind);
+  // Told before it is shortened, which may end in the loss of a server.
+  console.log(`DIFFERS script ${index}, ${differenceText(difference)}`);
+  console.log(`    ${JSON.stringify(script)}`);
   const shortest = await shrink(script, difference.step, async (candidate) => {
+    if (performance.now() > tally.endMs) return false;
     const played = await pair.play(candidate);
     return played.difference !== undefined && kindOf(played.difference) === kind;
   });
   const { difference: last = difference } = await pair.play(shortest);
-  console.log(`DIFFERS script ${index}, ${differenceText(last)}`);
+  console.log(`  shortest, ${differenceText(last)}`);
   console.log(scriptText(shortest));
   console.log(`    ${JSON.stringify(shortest)}`);
 }
@@ -105,7 +112,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const endMs = startMs + Number(budgetS ?? Infinity) * 1_000 - MARGIN_MS;
   const folder = mkdtempSync(join(values.folder, "joblog-differential-"));
   const pair = new Pair(folder);
-  const tally: Tally = { scripts: 0, commands: 0, kinds: new Set() };
+  const tally: Tally = { endMs, scripts: 0, commands: 0, kinds: new Set() };
   try {
     if (values.play !== undefined) return await playOne(pair, values.play);
     const findingsMax = Number(values.findings);

@@ -22,6 +22,11 @@ const HOLDING_SPEED_MAX = 1_024;
 const FIRST_STEP_MS = 1_000;
 /** What is not at rest after so long is told as restless. */
 const RESTLESS_MS = 6_000;
+/**
+ * What one look counts as at most: more passes only where both servers wait for a processor, and a
+ * server that had none has not been silent.
+ */
+const LOOK_MS = 60;
 
 /** Asks for all jobs, newest first. */
 export async function jobsOf(monitor: Monitor): Promise<readonly JobNow[]> {
@@ -149,11 +154,13 @@ export async function untilRest(
   expected: Expected,
   notes: JobNotes,
 ): Promise<{ readonly jobs: readonly JobNow[]; readonly rests: boolean }> {
-  const start = performance.now();
-  for (;;) {
+  let sinceMs = 0;
+  for (let lastMs = performance.now();;) {
     const count = monitor.pending.length;
     const jobs = await jobsOf(monitor);
-    const sinceMs = performance.now() - start;
+    const nowMs = performance.now();
+    sinceMs += Math.min(nowMs - lastMs, LOOK_MS);
+    lastMs = nowMs;
     const isOver = expected.isOver(jobs, statusEvents(monitor.pending));
     // What came meanwhile may be younger than what was told of the jobs.
     const rests = isOver && monitor.pending.length === count &&
