@@ -239,11 +239,7 @@ describe("Qcow2Node.writeCompressed()", () => {
       }
     } as unknown as typeof Worker;
     try {
-      const { path, node } = await make({ size: 8 * 65_536 });
-      const bytes = mixed(65_536, 8);
-      await node.writeCompressed(0, bytes);
-      await node.close();
-      await expectOwn(path, bytes);
+      await expectPacked();
     } finally {
       globalThis.Worker = real;
     }
@@ -259,15 +255,20 @@ describe("Qcow2Node.writeCompressed()", () => {
       terminate() {}
     } as unknown as typeof Worker;
     try {
-      const { path, node } = await make({ size: 8 * 65_536 });
-      const bytes = mixed(65_536, 8);
-      await node.writeCompressed(0, bytes);
-      await node.close();
-      await expectOwn(path, bytes);
+      await expectPacked();
     } finally {
       globalThis.Worker = real;
     }
   });
+
+  /** Packs one cluster into a new image, whoever does it. */
+  async function expectPacked(): Promise<void> {
+    const { path, node } = await make({ size: 8 * 65_536 });
+    const bytes = mixed(65_536, 8);
+    await node.writeCompressed(0, bytes);
+    await node.close();
+    await expectOwn(path, bytes);
+  }
 
   async function expectOwn(path: string, expected: Uint8Array): Promise<void> {
     const node = await openQcow2(path, { readOnly: true });
