@@ -20,21 +20,11 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openJoblog } from "../../mod.ts";
-import {
-  figure,
-  median,
-  medianRatio,
-  optionsOf,
-  placeName,
-  printGoal,
-  quantile,
-  timed,
-} from "./measure.ts";
+import { noteDelays, reportDelays } from "./loop_delay.ts";
+import { figure, median, medianRatio, optionsOf, placeName, printGoal, timed } from "./measure.ts";
 import { StorageDaemon } from "./storage_daemon.ts";
 
 const MIB = 1_048_576;
-const GOAL_DELAY_MS = 10;
-const SAMPLE_MS = 2;
 
 type Format = "raw" | "qcow2";
 
@@ -57,19 +47,14 @@ function makeImage(path: string, mib: number): void {
 /** Runs one job; the engine is opened before and closed after the measured time. */
 async function ours(place: Place, format: Format): Promise<number> {
   const joblog = await openJoblog({ path: place.log });
-  let dueAt = performance.now() + SAMPLE_MS;
-  const sampler = setInterval(() => {
-    const now = performance.now();
-    place.delaysMs.push(Math.max(0, now - dueAt));
-    dueAt = now + SAMPLE_MS;
-  }, SAMPLE_MS);
+  const endNoting = noteDelays(place.delaysMs);
   const parameters = { source: place.source, target: place.target, format };
   const tookMs = await timed(async () => {
     const job = await joblog.start({ type: "backup", id: "bench", parameters });
     const end = await job.done;
     if (end.ret !== 0) throw new Error(`Cannot back up: ${end.error?.text}`);
   });
-  clearInterval(sampler);
+  endNoting();
   await joblog.close();
   return tookMs;
 }
@@ -138,13 +123,6 @@ async function measure(place: Place, rounds: number, hasQemu: boolean): Promise<
     const ratio = medianRatio(rates[one], rates[other]);
     printGoal(`${one} / ${other} ${figure(ratio, 2)}`, `${goal}`, ratio >= goal);
   }
-}
-
-function reportDelays(delaysMs: readonly number[]): void {
-  const p99 = quantile(delaysMs, 0.99);
-  const figures = `p50 ${figure(quantile(delaysMs, 0.5), 1)} ms, p99 ${figure(p99, 1)} ms, ` +
-    `max ${figure(quantile(delaysMs, 1), 1)} ms of ${delaysMs.length} samples`;
-  printGoal(`event loop delay ${figures}`, `p99 ${GOAL_DELAY_MS} ms`, p99 < GOAL_DELAY_MS);
 }
 
 function isInstalled(tool: string): boolean {

@@ -19,21 +19,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { openJoblog } from "../../mod.ts";
-import {
-  figure,
-  median,
-  medianRatio,
-  optionsOf,
-  placeName,
-  printGoal,
-  quantile,
-  timed,
-} from "./measure.ts";
+import { noteDelays, reportDelays } from "./loop_delay.ts";
+import { figure, median, medianRatio, optionsOf, placeName, printGoal, timed } from "./measure.ts";
 import { StorageDaemon } from "./storage_daemon.ts";
 
 const MIB = 1_048_576;
-const SAMPLE_MS = 2;
-const GOAL_DELAY_MS = 10;
 
 /** Where a round works. */
 interface Place {
@@ -67,19 +57,14 @@ function makeTarget({ source, target }: Place, type: string): void {
 
 async function ours({ source, target, log, delaysMs }: Place): Promise<number> {
   const joblog = await openJoblog({ path: log });
-  let dueAt = performance.now() + SAMPLE_MS;
-  const sampler = setInterval(() => {
-    const now = performance.now();
-    delaysMs.push(Math.max(0, now - dueAt));
-    dueAt = now + SAMPLE_MS;
-  }, SAMPLE_MS);
+  const endNoting = noteDelays(delaysMs);
   const parameters = { source, target, mode: "existing", format: "qcow2", compress: true };
   const tookMs = await timed(async () => {
     const job = await joblog.start({ type: "backup", id: "bench", parameters });
     const end = await job.done;
     if (end.ret !== 0) throw new Error(`Cannot back up: ${end.error?.text}`);
   });
-  clearInterval(sampler);
+  endNoting();
   await joblog.close();
   return tookMs;
 }
@@ -123,12 +108,7 @@ async function measure(place: Place, rounds: number, type: string): Promise<void
   }
   const ratio = medianRatio(rates.joblog, rates.QEMU);
   printGoal(`compressed backup, ${type}: joblog / QEMU ${figure(ratio, 2)}`, "0.8", ratio >= 0.8);
-  const p99 = quantile(place.delaysMs, 0.99);
-  printGoal(
-    `event loop delay p99 ${figure(p99, 1)} ms, max ${figure(quantile(place.delaysMs, 1), 1)} ms`,
-    `p99 ${GOAL_DELAY_MS} ms`,
-    p99 < GOAL_DELAY_MS,
-  );
+  reportDelays(place.delaysMs);
 }
 
 async function main(): Promise<void> {
