@@ -14,6 +14,11 @@ export interface MirrorTarget {
   readonly node: BlockNode;
   /** True if it reads as zeros all over. */
   readonly isBlank: boolean;
+  /**
+   * True if the job did not make it: what needs no copying because it is blank counts as copied, as
+   * it does in QEMU, which zeroes such a target. @default false
+   */
+  readonly isFound?: boolean;
   /** Bytes that it gives out at once; 1 = it has no clusters. */
   readonly clusterSize: number;
   /**
@@ -29,7 +34,7 @@ export interface MirrorSource {
   readonly edge: Edge;
   /** The map of the whole source; absent if looking at it means reading it. */
   readonly extent?: ((offset: number, length: number) => Promise<Extent>) | undefined;
-  /** What the top of its chain holds itself; absent if nothing is below it. */
+  /** What the top of its chain holds itself; absent if it cannot say that. */
   readonly topExtent?:
     | ((offset: number, length: number) => Promise<Extent & { readonly isAllocated: boolean }>)
     | undefined;

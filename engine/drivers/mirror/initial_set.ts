@@ -24,27 +24,31 @@ export interface InitialSetRequest {
     | undefined;
 }
 
-/** Walks over a map and marks what is wanted; ends early at a cancel. */
+/** Walks over a map and marks what is wanted; ends early at a cancel. @returns bytes left out */
 async function markBy(
   dirty: DirtyBitmap,
   context: DriverContext,
   look: (offset: number, length: number) => Promise<readonly [length: number, isWanted: boolean]>,
-): Promise<void> {
+): Promise<number> {
   for (let at = 0; at < dirty.size;) {
     await context.pausePoint();
-    if (context.isCancelled) return;
+    if (context.isCancelled) return 0;
     const [length, isWanted] = await look(at, Math.min(ASKED_BYTES, dirty.size - at));
     if (isWanted) dirty.set(at, length);
     at += length;
   }
+  let left = dirty.size;
+  for (const { length } of dirty.areas()) left -= length;
+  return left;
 }
 
 /**
  * Fills the dirty set at the beginning.
  *
- * `top`: what the top holds, or all where nothing is below it. `full`: what may not be zero if the
+ * `top`: what the top holds, or all where it cannot say that. `full`: what may not be zero if the
  * target is blank, else everything. `none`: nothing.
  *
+ * @returns bytes that need no copying because source and target are zero there
  * @throws {BlockError} when the map of the source cannot be read: the job fails, no policy is asked
  *
  * Source: QEMU 7.2 block/mirror.c mirror_dirty_init
@@ -52,17 +56,21 @@ async function markBy(
 export async function fillInitialSet(
   request: InitialSetRequest,
   context: DriverContext,
-): Promise<void> {
+): Promise<number> {
   const { dirty, sync, extent, topExtent } = request;
-  if (sync === "none") return;
+  if (sync === "none") return 0;
   if (sync === "top" && topExtent !== undefined) {
-    return await markBy(dirty, context, async (offset, length) => {
+    await markBy(dirty, context, async (offset, length) => {
       const found = await topExtent(offset, length);
       return [found.length, found.isAllocated];
     });
+    return 0;
   }
-  if (!request.isTargetBlank || extent === undefined) return dirty.set(0, dirty.size);
-  await markBy(dirty, context, async (offset, length) => {
+  if (!request.isTargetBlank || extent === undefined) {
+    dirty.set(0, dirty.size);
+    return 0;
+  }
+  return await markBy(dirty, context, async (offset, length) => {
     const found = await extent(offset, length);
     return [found.length, found.kind === "data"];
   });

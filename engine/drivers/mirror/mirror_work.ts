@@ -50,7 +50,8 @@ export class MirrorWork {
   readonly #set: MirrorSet;
   readonly #context: DriverContext;
   readonly #startBytes: number;
-  #writtenBytes = 0;
+  /** What is done beside copies: by writers, or because both are zero there. */
+  #besidesBytes = 0;
   #lastAction: ErrorAction | undefined;
   #stopCount = 0;
   #quietWriteCount = 0;
@@ -161,7 +162,12 @@ export class MirrorWork {
       const sync = point !== undefined && parameters.sync === "none" ? "full" : parameters.sync;
       const { extent, topExtent } = images.source;
       const isTargetBlank = target.isBlank;
-      await fillInitialSet({ dirty, sync, isTargetBlank, extent, topExtent }, this.#context);
+      const request = { dirty, sync, isTargetBlank, extent, topExtent };
+      const left = await fillInitialSet(request, this.#context);
+      if (target.isFound === true && point === undefined && left > 0) {
+        this.#besidesBytes += left;
+        void this.#context.step({ kind: "hole", offset: 0, length: dirty.size, work: left });
+      }
     }
     this.tell();
   }
@@ -178,7 +184,7 @@ export class MirrorWork {
     const { state, dirtyBytes } = this.#set;
     this.#tellWritten();
     // Some of what is done waits for steps that were begun before it.
-    const doneBytes = this.copies.doneBytes + this.#writtenBytes;
+    const doneBytes = this.copies.doneBytes + this.#besidesBytes;
     const unrecorded = this.#startBytes + doneBytes - progress.current;
     progress.setRemaining(unrecorded + dirtyBytes + state.inWorkBytes + state.activeBytes);
   }
@@ -187,7 +193,7 @@ export class MirrorWork {
   #tellWritten(): void {
     const span = this.#set.takeWritten();
     if (span === undefined) return;
-    this.#writtenBytes += span.bytes;
+    this.#besidesBytes += span.bytes;
     const { offset, end, bytes } = span;
     void this.#context.step({ kind: "written", offset, length: end - offset, work: bytes });
   }

@@ -136,14 +136,11 @@ class MirrorNodes implements MirrorImages {
     this.#edge = found.edge;
     const { gate } = found;
     const layer = formatNodeOf(gate);
-    const below = nodes.chain(source).length > 1;
     const hasLayer = layer.layerExtent !== undefined;
     this.source = {
       edge: gate,
       extent: hasLayer ? (offset, length) => gate.extent(offset, length) : undefined,
-      topExtent: hasLayer && below
-        ? (offset, length) => layer.layerExtent!(offset, length)
-        : undefined,
+      topExtent: hasLayer ? (offset, length) => layer.layerExtent!(offset, length) : undefined,
     };
   }
 
@@ -189,7 +186,7 @@ class MirrorNodes implements MirrorImages {
     const { header, backing } = layer;
     const clusterSize = header === undefined ? 1 : 2 ** header.clusterBits;
     const isDetached = backing === undefined && referenceOf(this.#nodes, name) !== undefined;
-    const known = { node, clusterSize, isDetached };
+    const known = { node, clusterSize, isDetached, isFound: !isNew };
     if (isBegun) return { ...known, isBlank: false };
     const isEmpty = async () => header === undefined ? isNew : await isOneHole(edge);
     const isBlank = this.#parameters["target-is-zero"] || !isDetached && await isEmpty();

@@ -129,6 +129,25 @@ describe("mirror of nodes", () => {
     if (HAS_QEMU) qemuImg("info", folder.file("b.raw"));
   });
 
+  for (const [sync, bytes] of [["full", SIZE], ["top", 65_536]] as const) {
+    it(`${sync}: counts ${bytes} bytes of an image with one cluster, as QEMU does`, async () => {
+      const guest = await joblog.nodes.writer("c");
+      await guest.write(MIB, noise(65_536, 3));
+      await guest.close();
+      await (await createQcow2(folder.file("d.qcow2"), { size: SIZE })).close();
+      await joblog.nodes.add(node("d", "d.qcow2", "qcow2"));
+      const job = await ready({ source: "c", target: "d", sync });
+      const { progress } = job.state;
+      assertEquals([progress.current, progress.total], [bytes, bytes]);
+      await job.cancel({ force: false });
+      assertEquals((await job.done).ret, 0);
+      const [one, other] = [await joblog.nodes.reader("c"), await joblog.nodes.reader("d")];
+      assert(sameBytes(await bytesOf(one), await bytesOf(other)));
+      await one.close();
+      await other.close();
+    });
+  }
+
   it("keeps others off both nodes while it lives", async () => {
     const job = await ready({ source: "a", target: "b", "filter-node-name": "above" });
     assert(joblog.nodes.list().some(({ name }) => name === "above"));
