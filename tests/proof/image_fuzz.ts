@@ -16,8 +16,8 @@
  */
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { ImageFolder } from "../support/images.ts";
+import { proofCount, proofTime, scriptOptions } from "../support/script_options.ts";
 import { type SpawnedScript, spawnRuntime } from "../support/spawn_runtime.ts";
 import type { CaseReport } from "./image_fuzz/report.ts";
 
@@ -29,8 +29,6 @@ const HANG_MS = 20_000;
 const RSS_BYTES_MAX = 768 * 2 ** 20;
 /** Findings that are told before the proof ends. */
 const FINDINGS_MAX = 5;
-/** Left of the budget for the process to start. */
-const MARGIN_MS = 3_000;
 
 interface Sums {
   cases: number;
@@ -95,35 +93,24 @@ async function runCases(
 
 /** Runs the proof. @returns the exit status */
 export async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      "budget-s": { type: "string" },
-      cases: { type: "string" },
-      first: { type: "string", default: "0" },
-    },
-  });
-  const budgetS = values["budget-s"];
-  const casesMax = Number(values.cases ?? (budgetS === undefined ? CASES : Infinity));
-  const seed = Number(values.seed);
-  const startMs = performance.now();
-  const endMs = startMs + Number(budgetS ?? Infinity) * 1_000 - MARGIN_MS;
+  const defaults = { seed: 1, "budget-s": Infinity, cases: Infinity, first: 0 } as const;
+  const { seed, first, ...values } = scriptOptions(args, defaults);
+  const time = proofTime(values["budget-s"]);
+  const casesMax = proofCount(values.cases, CASES, time);
   const sums: Sums = { cases: 0, opened: 0, rssBytesMax: 0, verbs: new Map(), findings: [] };
   const isOver = () =>
-    performance.now() >= endMs || sums.cases >= casesMax || sums.findings.length >= FINDINGS_MAX;
-  for (let next = Number(values.first); !isOver();) {
+    time.isOver() || sums.cases >= casesMax || sums.findings.length >= FINDINGS_MAX;
+  for (let next = first; !isOver();) {
     next = await runCases(seed, next, sums, isOver);
   }
   for (const finding of sums.findings) console.log(`BROKEN ${finding}`);
   const verbs = [...sums.verbs].sort().map(([verb, count]) => `${count} ${verb}`).join(", ");
   const mib = (sums.rssBytesMax / 2 ** 20).toFixed(0);
-  const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   console.log(
     `image fuzz: ${sums.cases} damaged images (${verbs}), ${sums.opened} opened all the same, ` +
       `${mib} MiB of memory at most, ${sums.findings.length} findings`,
   );
-  console.log(`image fuzz: seed ${seed}, ${seconds} s`);
+  console.log(`image fuzz: seed ${seed}, ${time.seconds()} s`);
   if (sums.cases === 0) console.log("NOTHING PROVED: the budget is too short for a case");
   return sums.findings.length === 0 && sums.cases > 0 ? 0 : 1;
 }

@@ -19,11 +19,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { noise } from "../support/images.ts";
+import { randomOf } from "../support/random.ts";
+import { proofCount, proofTime, scriptOptions } from "../support/script_options.ts";
 import { spawnRuntime } from "../support/spawn_runtime.ts";
 import type { Look } from "./kill_loop/check.ts";
-import { randomOf, SOURCE_NAME, TOLD_NAME } from "./kill_loop/told.ts";
+import { SOURCE_NAME, TOLD_NAME } from "./kill_loop/told.ts";
 
 const ROUNDS = 500;
 /** Kills of one log before it is settled. */
@@ -119,34 +120,23 @@ function summary(totals: Totals, sums: Record<string, number>, outcome: string):
 
 /** Runs the proof. @returns the exit status */
 export async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      "budget-s": { type: "string" },
-      rounds: { type: "string" },
-      keep: { type: "boolean", default: false },
-    },
-  });
-  const budgetS = values["budget-s"];
-  const rounds = Number(values.rounds ?? (budgetS === undefined ? ROUNDS : Infinity));
-  const startMs = performance.now();
-  const endMs = startMs + Number(budgetS ?? Infinity) * 1_000 - SETTLE_MS;
-  const isOver = () => performance.now() >= endMs;
-  const seed = Number(values.seed);
+  const defaults = { seed: 1, "budget-s": Infinity, rounds: Infinity, keep: false } as const;
+  const { seed, keep, ...values } = scriptOptions(args, defaults);
+  const time = proofTime(values["budget-s"], SETTLE_MS);
+  const rounds = proofCount(values.rounds, ROUNDS, time);
   const random = randomOf(seed);
   const totals: Totals = { kills: 0, told: 0, beforeOpen: 0, logs: 0 };
   const sums: Record<string, number> = {};
   console.log(`seed ${seed}`);
   let findings: readonly string[] = [];
-  while (findings.length === 0 && totals.kills < rounds && !isOver()) {
+  while (findings.length === 0 && totals.kills < rounds && !time.isOver()) {
     const folder = mkdtempSync(join(tmpdir(), "joblog-kill-"));
     const count = Math.min(ROUNDS_OF_LOG, rounds - totals.kills);
-    const found = await proveLog(folder, count, random, isOver, totals);
+    const found = await proveLog(folder, count, random, time.isOver, totals);
     totals.logs += 1;
     add(sums, found);
     findings = found.findings;
-    const isKept = values.keep && findings.length > 0;
+    const isKept = keep && findings.length > 0;
     if (isKept) console.log(`kept: ${folder}`);
     else rmSync(folder, { recursive: true, force: true });
   }
@@ -158,7 +148,7 @@ export async function main(args: readonly string[]): Promise<number> {
   for (const finding of findings) console.log(`BROKEN after ${totals.kills} kills: ${finding}`);
   const outcome = findings.length === 0 ? "nothing lost" : `${findings.length} findings`;
   console.log(summary(totals, sums, outcome));
-  console.log(`seed ${seed}, ${((performance.now() - startMs) / 1_000).toFixed(1)} s`);
+  console.log(`seed ${seed}, ${time.seconds()} s`);
   return findings.length === 0 ? 0 : 1;
 }
 

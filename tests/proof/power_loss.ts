@@ -13,7 +13,8 @@
  * the right to trace, it says so and does nothing.
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { randomOf } from "../support/random.ts";
+import { proofCount, proofTime, scriptOptions } from "../support/script_options.ts";
 import { type Exploration, explore, type ExploreOptions, lossAt } from "./power_loss/explore.ts";
 import type { Random } from "./power_loss/disk.ts";
 import { type RunOptions, type TracedRun, traceWriter, whyNot } from "./power_loss/traced_run.ts";
@@ -26,22 +27,13 @@ const STATES_OF_WEAK = 2_000;
 const STATES_OF_FEW = 400;
 /** The states of this run are large; moments are sampled. */
 const CHECKPOINT_DENSITY = 0.1;
+/** Left of the budget for the state that is looked at, and for the closing line. */
+const MARGIN_MS = 4_000;
 
 interface Budget {
   readonly random: Random;
   readonly statesMax: number;
   readonly endMs: number;
-}
-
-/** Numbers in [0, 1) that are the same for the same seed. */
-function randomOf(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 const total = { states: 0, repeats: 0, synced: 0, written: 0, mixed: 0, breaches: 0 };
@@ -140,32 +132,24 @@ async function countFound(random: Random): Promise<number> {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      "budget-s": { type: "string" },
-      states: { type: "string" },
-    },
-  });
+  const defaults = { seed: 1, "budget-s": Infinity, states: Infinity } as const;
+  const { seed, states, "budget-s": budgetS } = scriptOptions(args, defaults);
   const reason = whyNot();
   if (reason !== undefined) {
     console.log(`power loss: skipped: ${reason}`);
     return 0;
   }
-  const startMs = performance.now();
-  const budgetS = values["budget-s"];
-  const statesMax = Number(values.states ?? (budgetS === undefined ? STATES : 1e9));
-  const endMs = budgetS === undefined ? Infinity : startMs + Number(budgetS) * 930;
-  const random = randomOf(Number(values.seed));
+  const time = proofTime(budgetS, MARGIN_MS);
+  const { endMs } = time;
+  const statesMax = proofCount(states, STATES, time);
+  const random = randomOf(seed);
   const found = await countFound(random);
   await exploreAll({ random, statesMax, endMs });
   console.log(
     `power loss: ${total.states} distinct states opened (${total.synced} synced only, ` +
       `${total.written} all written, ${total.mixed} mixed), ${total.repeats} repeats, ` +
       `${total.breaches} broken promises, ${found} of ${WEAKNESSES.length} ` +
-      `weakened stores found, seed ${values.seed}, ` +
-      `${((performance.now() - startMs) / 1_000).toFixed(1)} s`,
+      `weakened stores found, seed ${seed}, ${time.seconds()} s`,
   );
   if (total.states === 0) console.log("power loss: no time was left to look at a single state");
   return total.states > 0 && total.breaches === 0 && found === WEAKNESSES.length ? 0 : 1;

@@ -16,16 +16,14 @@
  * installed it says so, and ends with 0.
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { HAS_QEMU, NO_QEMU } from "../engine/block/qcow2/qemu.ts";
 import { numbersFrom } from "../engine/block/qcow2/seeded.ts";
 import { ImageFolder } from "../support/images.ts";
+import { proofCount, proofTime, scriptOptions } from "../support/script_options.ts";
 import { compareWithQemu } from "./qcow2_differential/compare.ts";
 import { caseFrom, type ImageCase, nameOf } from "./qcow2_differential/image_case.ts";
 
 const CASES = 300;
-/** Left of the budget for the case that is under way. */
-const MARGIN_MS = 3_000;
 
 /** Compares one case. @returns what was found, if anything was */
 async function proveCase(image: ImageCase, isKept: boolean): Promise<string | undefined> {
@@ -45,40 +43,34 @@ async function proveCase(image: ImageCase, isKept: boolean): Promise<string | un
 
 /** Runs the proof. @returns the exit status */
 export async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      "budget-s": { type: "string" },
-      cases: { type: "string" },
-      first: { type: "string", default: "0" },
-      keep: { type: "boolean", default: false },
-    },
-  });
+  const defaults = {
+    seed: 1,
+    "budget-s": Infinity,
+    cases: Infinity,
+    first: 0,
+    keep: false,
+  } as const;
+  const { seed, first, keep, ...values } = scriptOptions(args, defaults);
   if (!HAS_QEMU) {
     console.log(`qcow2 differential: skipped: ${NO_QEMU}`);
     return 0;
   }
-  const budgetS = values["budget-s"];
-  const casesMax = Number(values.cases ?? (budgetS === undefined ? CASES : Infinity));
-  const seed = Number(values.seed);
-  const startMs = performance.now();
-  const endMs = startMs + Number(budgetS ?? Infinity) * 1_000 - MARGIN_MS;
+  const time = proofTime(values["budget-s"]);
+  const casesMax = proofCount(values.cases, CASES, time);
   let cases = 0;
   let changes = 0;
   let finding: string | undefined;
-  while (finding === undefined && cases < casesMax && performance.now() < endMs) {
-    const index = Number(values.first) + cases;
+  while (finding === undefined && cases < casesMax && !time.isOver()) {
+    const index = first + cases;
     const image = caseFrom(numbersFrom(seed * 1_000_003 + index));
-    const words = await proveCase(image, values.keep);
+    const words = await proveCase(image, keep);
     cases += 1;
     changes += image.first.count + image.second.count;
     if (words !== undefined) finding = `case ${index}, ${nameOf(image)}: ${words}`;
   }
-  const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   const outcome = finding === undefined ? "no difference" : "1 difference";
   console.log(`qcow2 differential: ${cases} images, ${changes} changes on each side, ${outcome}`);
-  console.log(`qcow2 differential: seed ${seed}, ${seconds} s`);
+  console.log(`qcow2 differential: seed ${seed}, ${time.seconds()} s`);
   if (finding !== undefined) console.log(`BROKEN ${finding}`);
   if (cases === 0) console.log("NOTHING PROVED: the budget is too short for a case");
   return finding === undefined && cases > 0 ? 0 : 1;

@@ -11,8 +11,8 @@
  * break one. `deno task sim --seed N` tells the story of one run.
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { type RunResult, simulate } from "../sim/simulate.ts";
+import { proofCount, proofTime, scriptOptions } from "../support/script_options.ts";
 
 const RUNS = 10_000;
 /** Failing seeds after which the proof gives up. */
@@ -46,24 +46,15 @@ async function reportBreach(seed: number, result: RunResult): Promise<void> {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      "budget-s": { type: "string" },
-      runs: { type: "string" },
-    },
-  });
-  const budgetS = values["budget-s"];
-  const first = Number(values.seed);
-  const runsMax = Number(values.runs ?? (budgetS === undefined ? RUNS : Infinity));
-  const startMs = performance.now();
-  const endMs = budgetS === undefined ? Infinity : startMs + Number(budgetS) * 950;
+  const defaults = { seed: 1, "budget-s": Infinity, runs: Infinity } as const;
+  const { seed: first, ...values } = scriptOptions(args, defaults);
+  const time = proofTime(values["budget-s"]);
+  const runsMax = proofCount(values.runs, RUNS, time);
   const tally: Record<string, number> = {};
   let breaches = 0;
   let runs = 0;
   console.log(`simulator: first seed ${first}`);
-  for (; runs < runsMax && performance.now() < endMs && breaches < BREACHES_MAX; runs++) {
+  for (; runs < runsMax && !time.isOver() && breaches < BREACHES_MAX; runs++) {
     const seed = first + runs;
     const result = await simulate({ seed });
     for (const [what, n] of Object.entries(result.tally)) tally[what] = (tally[what] ?? 0) + n;
@@ -71,11 +62,10 @@ async function main(args: readonly string[]): Promise<number> {
     breaches += 1;
     await reportBreach(seed, result);
   }
-  const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   console.log(`simulator: ${Object.entries(tally).map(([what, n]) => `${n} ${what}`).join(", ")}`);
   console.log(
     `simulator: ${runs} runs, seeds ${first} to ${first + runs - 1}, ${breaches} broken ` +
-      `promises, ${seconds} s`,
+      `promises, ${time.seconds()} s`,
   );
   return breaches === 0 ? 0 : 1;
 }

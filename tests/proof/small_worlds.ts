@@ -13,7 +13,7 @@
  * Ends with status 1 and a shortest counterexample when a promise of the machine is broken.
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { proofCount, proofTime, scriptOptions } from "../support/script_options.ts";
 import { prove, type Result } from "./small_worlds/prove.ts";
 import { RULES } from "./small_worlds/scene.ts";
 import { WORLDS } from "./small_worlds/world.ts";
@@ -30,24 +30,20 @@ function lineOf(result: Result): string {
 }
 
 function main(args: readonly string[]): number {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      "budget-s": { type: "string" },
-      states: { type: "string" },
-      world: { type: "string", default: "" },
-    },
-  });
-  const budgetS = values["budget-s"];
-  const seed = Number(values.seed);
-  const statesMax = Number(values.states ?? (budgetS === undefined ? STATES : Infinity));
-  const elapsedMsMax = budgetS === undefined ? Infinity : Number(budgetS) * 950;
-  const worlds = WORLDS.filter(({ name }) => name.includes(values.world));
+  const defaults = { seed: 1, "budget-s": Infinity, states: Infinity, world: "" } as const;
+  const { seed, world, ...values } = scriptOptions(args, defaults);
+  const time = proofTime(values["budget-s"]);
+  const statesMax = proofCount(values.states, STATES, time);
+  const worlds = WORLDS.filter(({ name }) => name.includes(world));
   const results: Result[] = [];
   const now = () => performance.now();
   const startMs = now();
-  const isProved = prove(worlds, RULES, { statesMax, elapsedMsMax, seed, now }, (result) => {
+  const isProved = prove(worlds, RULES, {
+    statesMax,
+    elapsedMsMax: time.endMs - startMs,
+    seed,
+    now,
+  }, (result) => {
     results.push(result);
     console.log(lineOf(result));
     for (const line of result.counterexample ?? []) console.log(line);

@@ -14,7 +14,7 @@
  * skipped.
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { proofTime, scriptOptions } from "../support/script_options.ts";
 import { whyNot } from "./power_loss/traced_run.ts";
 import { proveFullDisk } from "./store_faults/full_disk.ts";
 import { type FaultCase, nameOf, runFaulty } from "./store_faults/faulty_run.ts";
@@ -34,8 +34,6 @@ const FAULTS: readonly (readonly [call: string, ...errors: readonly string[]])[]
 ];
 const CALLS = FAULTS.map(([call]) => call);
 const SOUND: FaultCase = { call: "pwrite64", errno: "EIO", nth: 0, isLasting: false };
-/** Runs that take as long as this beyond the budget are not begun. */
-const MARGIN_MS = 3_000;
 
 /** A run without a fault: it must be whole, and says how many calls of each kind there are. */
 async function countCalls(): Promise<ReadonlyMap<string, number>> {
@@ -99,29 +97,17 @@ async function proveFaults(cases: readonly FaultCase[], endMs: number): Promise<
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      "budget-s": { type: "string" },
-      only: { type: "string", default: "" },
-    },
-  });
-  const startMs = performance.now();
-  const budgetS = values["budget-s"];
-  const seed = Number(values.seed);
-  const endMs = budgetS === undefined ? Infinity : startMs + Number(budgetS) * 1_000 - MARGIN_MS;
-  let breaches = await proveFullDisk(seed, budgetS === undefined ? 12 : 3);
+  const defaults = { seed: 1, "budget-s": Infinity, only: "" } as const;
+  const { seed, only, "budget-s": budgetS } = scriptOptions(args, defaults);
+  const { hasBudget, endMs, seconds } = proofTime(budgetS);
+  let breaches = await proveFullDisk(seed, hasBudget ? 3 : 12);
   const reason = whyNot();
   if (reason !== undefined) console.log(`store faults: skipped: ${reason}`);
   else {
-    const cases = casesOf(await countCalls()).filter((fault) =>
-      nameOf(fault).includes(values.only)
-    );
-    breaches += await proveFaults(budgetS === undefined ? cases : shuffle(cases, seed), endMs);
+    const cases = casesOf(await countCalls()).filter((fault) => nameOf(fault).includes(only));
+    breaches += await proveFaults(hasBudget ? shuffle(cases, seed) : cases, endMs);
   }
-  const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
-  console.log(`store faults: ${breaches} broken promises, seed ${seed}, ${seconds} s`);
+  console.log(`store faults: ${breaches} broken promises, seed ${seed}, ${seconds()} s`);
   return breaches === 0 ? 0 : 1;
 }
 

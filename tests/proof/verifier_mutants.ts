@@ -19,10 +19,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
-import { parseArgs } from "node:util";
 import { openLog } from "../../events/mod.ts";
 import { type TreeHead, treeHead, verify } from "../../events/replay/mod.ts";
-import { randomOf } from "./kill_loop/told.ts";
+import { randomOf } from "../support/random.ts";
+import { proofTime, scriptOptions } from "../support/script_options.ts";
 import { digestOfRows, flippedByte } from "./verifier_mutants/byte_mutants.ts";
 import { CellMutants, COLUMNS, isUnclaimed } from "./verifier_mutants/cell_mutants.ts";
 import { judge, type Outcome } from "./verifier_mutants/judge.ts";
@@ -180,28 +180,23 @@ async function prove(folder: string, plan: Plan): Promise<number> {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      "budget-s": { type: "string" },
-      samples: { type: "string", default: "40" },
-      only: { type: "string", default: "" },
-      verbose: { type: "boolean", default: false },
-    },
-  });
-  const budgetS = values["budget-s"];
+  const defaults = {
+    seed: 1,
+    "budget-s": Infinity,
+    samples: 40,
+    only: "",
+    verbose: false,
+  } as const;
+  const { verbose, "budget-s": budgetS, ...values } = scriptOptions(args, defaults);
   const startMs = performance.now();
-  const budgetMs = Number(budgetS ?? Infinity) * 950;
+  const { endMs, hasBudget } = proofTime(budgetS);
   const folder = mkdtempSync(join(tmpdir(), "joblog-mutants-"));
   try {
     return await prove(folder, {
-      seed: Number(values.seed),
-      samples: Number(values.samples),
-      only: values.only,
-      isVerbose: values.verbose,
-      isOver: (share) => performance.now() - startMs >= share * budgetMs,
-      isFull: budgetS === undefined,
+      ...values,
+      isVerbose: verbose,
+      isOver: (share) => performance.now() - startMs >= share * (endMs - startMs),
+      isFull: !hasBudget,
     });
   } finally {
     rmSync(folder, { recursive: true, force: true });

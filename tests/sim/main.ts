@@ -10,22 +10,15 @@
  * Ends with status 1 when a promise is broken.
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { scriptOptions } from "../support/script_options.ts";
 import { simulate } from "./simulate.ts";
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      actions: { type: "string" },
-      quiet: { type: "boolean", default: false },
-    },
-  });
-  const seed = Number(values.seed);
-  const actions = values.actions === undefined ? {} : { actions: Number(values.actions) };
-  const tell = values.quiet ? {} : { tell: (line: string) => console.log(line) };
-  const result = await simulate({ seed, ...actions, ...tell });
+  const defaults = { seed: 1, actions: Infinity, quiet: false } as const;
+  const { seed, actions, quiet } = scriptOptions(args, defaults);
+  const bound = actions < Infinity ? { actions } : {};
+  const tell = quiet ? {} : { tell: (line: string) => console.log(line) };
+  const result = await simulate({ seed, ...bound, ...tell });
   console.log(`seed ${seed}: ${result.actions} actions, root ${result.root}`);
   console.log(Object.entries(result.tally).map(([what, n]) => `${n} ${what}`).join(", "));
   console.log(result.breach === undefined ? "all promises held" : `BROKEN ${result.breach}`);

@@ -9,7 +9,8 @@ import process from "node:process";
 import { treeHead } from "../../../events/replay/mod.ts";
 import { type Job, type Joblog, openJoblog } from "../../../mod.ts";
 import { DEED_DRIVERS, type DeedScript } from "./deeds.ts";
-import { type Fact, LOG_NAME, randomOf, SOURCE_NAME } from "./told.ts";
+import { randomOf } from "../../support/random.ts";
+import { type Fact, LOG_NAME, SOURCE_NAME } from "./told.ts";
 
 const [folder = "", round = "", seed = "1"] = process.argv.slice(2);
 const random = randomOf(Number(seed));

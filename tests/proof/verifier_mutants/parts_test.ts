@@ -5,7 +5,7 @@ import { openEventReader, openEventStore } from "../../../events/log/mod.ts";
 import { treeHead } from "../../../events/replay/mod.ts";
 import { openSqliteLog } from "../../../events/store/sqlite/mod.ts";
 import { ImageFolder } from "../../support/images.ts";
-import { randomOf } from "../kill_loop/told.ts";
+import { randomOf } from "../../support/random.ts";
 import { digestOfRows, flippedByte } from "./byte_mutants.ts";
 import { flipped } from "./cell_mutants.ts";
 import { judge } from "./judge.ts";

@@ -17,7 +17,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { randomOf } from "../random.ts";
+import { proofTime, scriptOptions } from "../script_options.ts";
 import { Foreman, type Verdict } from "./foreman.ts";
 import type { Mutant } from "./instrument.ts";
 import { filesBelow, makeWorkshop } from "./workshop.ts";
@@ -63,15 +64,6 @@ function explained(): ReadonlySet<string> {
   );
 }
 
-/** Numbers in [0, 1) that are the same for the same seed. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0 || 1;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 function sampleOf(mutants: readonly Mutant[], count: number, seed: number): readonly Mutant[] {
   const random = randomOf(seed);
   const keyed = mutants.map((mutant) => [random(), mutant] as const);
@@ -111,20 +103,17 @@ function print(tallies: ReadonlyMap<string, Tally>): void {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      only: { type: "string", default: "" },
-      seed: { type: "string", default: "1" },
-      sample: { type: "string" },
-      "budget-s": { type: "string" },
-      verbose: { type: "boolean", default: false },
-    },
-  });
-  const startMs = performance.now();
-  const limitMs = Number(values["budget-s"] ?? Infinity) * 1_000;
+  const defaults = {
+    only: "",
+    seed: 1,
+    sample: Infinity,
+    "budget-s": Infinity,
+    verbose: false,
+  } as const;
+  const { only, seed, sample, verbose, "budget-s": budgetS } = scriptOptions(args, defaults);
+  const time = proofTime(budgetS, 0);
   const files = MUTATED.flatMap((path) => filesBelow(root, path, ".ts"))
-    .filter((file) => file.includes(values.only) && !file.endsWith("/mod.ts"));
+    .filter((file) => file.includes(only) && !file.endsWith("/mod.ts"));
   const tests = TESTS.flatMap((path) => filesBelow(root, path, "_test.ts"))
     .filter((file) => !NOT_RUN.test(file));
   const workshop = makeWorkshop(root, files);
@@ -132,18 +121,16 @@ async function main(args: readonly string[]): Promise<number> {
     describeMutant(mutant, workshop.sources.get(mutant.fileName) ?? "");
   const tallies = new Map<string, Tally>();
   const survivors = new Map<string, Verdict>();
-  const chosen = values.sample === undefined
-    ? workshop.mutants
-    : sampleOf(workshop.mutants, Number(values.sample), Number(values.seed));
+  const chosen = sample === Infinity ? workshop.mutants : sampleOf(workshop.mutants, sample, seed);
   try {
     const foreman = new Foreman(workshop.folder, tests.map((file) => join(workshop.folder, file)));
-    await foreman.run(chosen, () => performance.now() - startMs > limitMs, (ready) => {
+    await foreman.run(chosen, time.isOver, (ready) => {
       console.log(`${chosen.length} of ${workshop.mutants.length} mutants, ${ready.cases} cases`);
       for (const name of ready.failed) console.log(`fails without a mutant: ${name}`);
     }, (verdict) => {
       count(tallies, verdict);
       const { mutant, outcome } = verdict;
-      if (outcome === "killed" && values.verbose) {
+      if (outcome === "killed" && verbose) {
         console.log(`killed ${textOf(mutant)} by ${verdict.by}`);
       }
       if (outcome === "survived" || outcome === "unmet") {
@@ -164,7 +151,7 @@ async function main(args: readonly string[]): Promise<number> {
   console.log(
     `mutation: ${all?.tried ?? 0} mutants, ${(100 * share).toFixed(1)} % killed, ` +
       `${survivors.size - open.length} survivors with a reason, ${open.length} without, seed ` +
-      `${values.seed}, ${((performance.now() - startMs) / 1_000).toFixed(0)} s`,
+      `${seed}, ${time.seconds()} s`,
   );
   return share >= SHARE_MIN ? 0 : 1;
 }
