@@ -45,6 +45,8 @@ export class Checkpoints {
   #frontier: number;
   #layer: "none" | "unknown" | "known";
   #retryFrom = 0;
+  /** What there was to tell when the last one was taken; undefined = none is. */
+  #told: string | undefined;
   // For an image of a tebibyte each map has 2 MiB: they are used again and again.
   #spare: DirtyMap;
   readonly #left: DirtyMap;
@@ -79,6 +81,18 @@ export class Checkpoints {
     return context.progress.current >= this.#retryFrom && context.isCheckpointDue();
   }
 
+  /** What a checkpoint would tell, in short: another text means that there is more to tell. */
+  get #news(): string {
+    const { tasks, guests } = this.#parts;
+    return [tasks.doneCount, guests?.writeCount ?? 0, this.#frontier, this.#layer].join();
+  }
+
+  /** As `take`, but only if there is something that the last checkpoint does not tell. */
+  async takeNews(): Promise<void> {
+    const isFlushed = this.#parts.plan.unflushed.markedBytes === 0;
+    if (!isFlushed || this.#news !== this.#told) await this.take();
+  }
+
   /**
    * Flushes the target and takes a checkpoint. Nothing of the job may be in flight.
    *
@@ -88,6 +102,7 @@ export class Checkpoints {
    */
   async take(): Promise<boolean> {
     const moment = this.#moment();
+    const news = this.#news;
     if (!await this.flush()) return false;
     const { context, guests } = this.#parts;
     if (context.isCancelled) return false;
@@ -97,6 +112,7 @@ export class Checkpoints {
       return true;
     }
     await this.#record(moment.left, stamp);
+    this.#told = news;
     return true;
   }
 
@@ -120,6 +136,7 @@ export class Checkpoints {
     } catch (error) {
       if ((this.#parts.guests?.writeCount ?? 0) > 0) throw this.#lost(error);
       copy.pending.markAll(flushing);
+      this.#told = undefined;
       for (const { offset, length } of flushing.areas()) copy.done.clear(offset, length);
       flushing.clearAll();
       tasks.fail({ operation: "write", error });

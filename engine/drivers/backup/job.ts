@@ -96,12 +96,12 @@ export class BackupJob implements DriverJob {
     return left;
   }
 
-  /** Waits for what is in flight and takes a checkpoint. */
+  /** Waits for what is in flight and takes a checkpoint, unless the last one tells it all. */
   async pause(): Promise<void> {
     if (this.#work === undefined) return;
     await this.#work.tasks.idle();
     // A flush that fails here ends the pass, and then the policy is asked.
-    await this.#work.checkpoints.take();
+    await this.#work.checkpoints.takeNews();
     // Writers keep both images at work; without them a paused job holds no descriptor.
     if (this.#work.guests === undefined) await this.#rest();
   }

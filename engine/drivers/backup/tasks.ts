@@ -113,6 +113,11 @@ export class CopyTasks {
     return this.#count;
   }
 
+  /** Tasks that ended well, what was copied for a writer included. */
+  get doneCount(): number {
+    return this.#doneCount;
+  }
+
   /** The first failure of this pass. */
   get failure(): CopyFailure | undefined {
     return this.#failure;

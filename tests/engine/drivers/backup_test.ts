@@ -220,6 +220,21 @@ describe("backup", () => {
     assert(bed.isEqual);
   });
 
+  it("neither flushes nor takes a checkpoint when a pause has nothing new to tell", async () => {
+    bed.folder.write("source.raw", noise(4 * MIB));
+    let target: FaultyNode | undefined;
+    // Under the limit there are pause points before and after each sleep: nothing is copied between.
+    const context = new FakeContext({ speed: MIB, onPausePoint: (_, own) => own.pause() });
+    await bed.run(context, { "max-workers": 1 }, {
+      target: (node) => target = new FaultyNode(node),
+    });
+    const [beforeAll, ...atPauses] = context.record.checkpoints.map(({ stepCount }) => stepCount);
+    assertEquals([beforeAll, atPauses], [0, [0, 1, 2, 3, 4]]);
+    assert(context.record.pauseCount >= 8, `${context.record.pauseCount} pauses`);
+    assertEquals(target?.counts.get("flush"), atPauses.length + 1);
+    assert(bed.isEqual);
+  });
+
   const hangs = [["source", "extent", 3], ["source", "read", 3], ["target", "write", 3], [
     "target",
     "flush",
