@@ -223,7 +223,7 @@ describe("backup", () => {
   it("neither flushes nor takes a checkpoint when a pause has nothing new to tell", async () => {
     bed.folder.write("source.raw", noise(4 * MIB));
     let target: FaultyNode | undefined;
-    // Under the limit there are pause points before and after each sleep: nothing is copied between.
+    // Under the limit there are pause points before and after a sleep: nothing is copied between.
     const context = new FakeContext({ speed: MIB, onPausePoint: (_, own) => own.pause() });
     await bed.run(context, { "max-workers": 1 }, {
       target: (node) => target = new FaultyNode(node),
