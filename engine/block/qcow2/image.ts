@@ -68,10 +68,11 @@ export class Qcow2Image {
     this.l1 = l1;
     this.l1View = viewOf(l1);
     this.size = header.size;
-    this.l2 = new TableCache(
-      tablesKept(clusterSize),
-      (index, host) => this.readTable("l2_load", host, `L2 table ${index}`),
-    );
+    this.l2 = new TableCache({
+      tableBytes: clusterSize,
+      keptMax: tablesKept(clusterSize),
+      load: (index, host, bytes) => this.readTable("l2_load", host, `L2 table ${index}`, bytes),
+    });
   }
 
   /** How texts name it. */
@@ -117,15 +118,18 @@ export class Qcow2Image {
     return host === 0 ? undefined : await this.l2.acquire(index, host);
   }
 
-  /** Reads a table of one cluster. */
-  async readTable(event: DebugEvent, host: number, what: string): Promise<Uint8Array> {
+  /** Reads a table of one cluster into `bytes`. */
+  async readTable(
+    event: DebugEvent,
+    host: number,
+    what: string,
+    bytes: Uint8Array,
+  ): Promise<void> {
     const { clusterSize } = this.geometry;
     if (host % clusterSize !== 0 || host === 0 || host + clusterSize > this.file.size) {
       throw corrupt(this.name, "read", `${what} at ${host} does not lie inside the file`);
     }
-    const bytes = new Uint8Array(clusterSize);
     await this.readFile(event, host, bytes);
-    return bytes;
   }
 
   /** Tells the file what for, and reads; what lies behind its end is zero, as it is in a hole. */

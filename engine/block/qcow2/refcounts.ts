@@ -53,10 +53,12 @@ export class Refcounts {
     this.#tableOffset = image.header.refcountTableOffset;
     const { clusterSize } = image.geometry;
     this.perBlock = clusterSize * 8 / 2 ** this.#order;
-    this.blocks = new TableCache(
-      tablesKept(clusterSize),
-      (index, host) => image.readTable("refblock_load", host, `refcount block ${index}`),
-    );
+    this.blocks = new TableCache({
+      tableBytes: clusterSize,
+      keptMax: tablesKept(clusterSize),
+      load: (index, host, bytes) =>
+        image.readTable("refblock_load", host, `refcount block ${index}`, bytes),
+    });
     for (let index = 0; index < this.tableLength; index++) {
       const host = this.blockHost(index);
       if (host !== 0) this.blockClusters.add(Math.floor(host / clusterSize));
@@ -131,7 +133,7 @@ export class Refcounts {
     this.#isChanged = true;
     const { clusterSize } = this.#image.geometry;
     this.blockClusters.add(host / clusterSize);
-    return this.blocks.insert(index, host, new Uint8Array(clusterSize));
+    return this.blocks.insert(index, host);
   }
 
   /**

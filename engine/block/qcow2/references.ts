@@ -30,12 +30,15 @@ export class References {
   readonly #refcounts: Refcounts;
   readonly #report: (what: string) => void;
   readonly #pages = new Map<number, Uint32Array>();
+  /** The L2 table that is looked at: one after the other. */
+  readonly #table: Uint8Array;
 
   /** @param report is told of everything that cannot be so */
   constructor(image: Qcow2Image, refcounts: Refcounts, report: (what: string) => void) {
     this.#image = image;
     this.#refcounts = refcounts;
     this.#report = report;
+    this.#table = new Uint8Array(image.geometry.clusterSize);
   }
 
   /** How often cluster number `cluster` is referred to. */
@@ -130,7 +133,8 @@ export class References {
   }
 
   async #walkL2(index: number, host: number, isActive: boolean): Promise<void> {
-    const bytes = await this.#image.readTable("l2_load", host, `L2 table ${index}`);
+    const bytes = this.#table;
+    await this.#image.readTable("l2_load", host, `L2 table ${index}`, bytes);
     const table = new CachedTable(index, host, bytes);
     for (let place = 0; place < this.#image.geometry.l2Entries; place++) {
       let entry: ClusterEntry;

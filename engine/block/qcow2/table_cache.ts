@@ -5,11 +5,25 @@
  *   of one table cannot exist.
  * - Tables that are neither are dropped, the longest unused first, when there are too many.
  * - Changes stay in memory until somebody takes them with `takeChanges`.
+ * - The bytes of a table that is dropped, and of a change that is settled, become those of another
+ *   one: whoever looks at a table has it pinned, or looks at it before the next await. A walk along
+ *   a large image would otherwise leave its tables to the garbage collector, a hundred MiB of them.
  *
  * May be used by the files of this folder.
  */
 
+import { BufferPool } from "../buffers.ts";
 import { viewOf } from "./words.ts";
+
+/** What a cache is made of. */
+export interface TableCacheOptions {
+  /** Bytes of a table. */
+  readonly tableBytes: number;
+  /** How many unused tables are kept, and half as many spare buffers. */
+  readonly keptMax: number;
+  /** Fills `bytes` with a table. */
+  readonly load: (index: number, host: number, bytes: Uint8Array) => Promise<void>;
+}
 
 /** One table in memory. */
 export class CachedTable {
@@ -45,8 +59,10 @@ export interface TableChange {
   readonly offset: number;
   /** First changed byte in the table. */
   readonly from: number;
-  /** A copy of the bytes. */
+  /** A copy of the bytes; not to be used any more once the change is settled. */
   readonly bytes: Uint8Array;
+  /** What the copy lies in. */
+  readonly buffer: Uint8Array;
 }
 
 /** Keeps tables. */
@@ -54,16 +70,13 @@ export class TableCache {
   readonly #tables = new Map<number, CachedTable>();
   readonly #loading = new Map<number, Promise<CachedTable>>();
   readonly #changed = new Set<CachedTable>();
-  readonly #keptMax: number;
-  readonly #load: (index: number, host: number) => Promise<Uint8Array>;
+  readonly #options: TableCacheOptions;
+  readonly #buffers: BufferPool;
 
-  /**
-   * @param keptMax how many unused tables are kept
-   * @param load reads a table
-   */
-  constructor(keptMax: number, load: (index: number, host: number) => Promise<Uint8Array>) {
-    this.#keptMax = keptMax;
-    this.#load = load;
+  /** An empty one. */
+  constructor(options: TableCacheOptions) {
+    this.#options = options;
+    this.#buffers = new BufferPool(options.tableBytes, Math.ceil(options.keptMax / 2));
   }
 
   /** How many tables have changes that are not written. */
@@ -96,12 +109,12 @@ export class TableCache {
     }
   }
 
-  /** Takes in a new table, pinned and changed in all its bytes. */
-  insert(index: number, host: number, bytes: Uint8Array): CachedTable {
-    const table = new CachedTable(index, host, bytes);
+  /** Takes in a new table of zeros, pinned and changed in all its bytes. */
+  insert(index: number, host: number): CachedTable {
+    const table = new CachedTable(index, host, this.#buffers.take().fill(0));
     table.pinCount = 1;
     this.#tables.set(index, table);
-    this.markChanged(table, 0, bytes.byteLength);
+    this.markChanged(table, 0, this.#options.tableBytes);
     this.#drop();
     return table;
   }
@@ -109,7 +122,7 @@ export class TableCache {
   /** Gives a table back. */
   release(table: CachedTable): void {
     table.pinCount--;
-    if (this.#tables.size > this.#keptMax) this.#drop();
+    if (this.#tables.size > this.#options.keptMax) this.#drop();
   }
 
   /** Notes that bytes `from` to `to` of a table were changed. */
@@ -128,7 +141,10 @@ export class TableCache {
       const to = Math.min(table.bytes.byteLength, Math.ceil(table.changedTo / 512) * 512);
       table.pinCount++;
       table.changedTo = 0;
-      return { table, offset: table.host + from, from, bytes: table.bytes.slice(from, to) };
+      const buffer = this.#buffers.take();
+      const bytes = buffer.subarray(0, to - from);
+      bytes.set(table.bytes.subarray(from, to));
+      return { table, offset: table.host + from, from, bytes, buffer };
     });
     this.#changed.clear();
     return changes.sort((a, b) => a.offset - b.offset);
@@ -136,8 +152,9 @@ export class TableCache {
 
   /** Ends a change: it was written, or it stays a change. */
   settle(change: TableChange, isWritten: boolean): void {
-    const { table, from, bytes } = change;
+    const { table, from, bytes, buffer } = change;
     if (!isWritten) this.markChanged(table, from, from + bytes.byteLength);
+    this.#buffers.give(buffer);
     this.release(table);
   }
 
@@ -154,7 +171,9 @@ export class TableCache {
 
   async #take(index: number, host: number): Promise<CachedTable> {
     try {
-      const table = new CachedTable(index, host, await this.#load(index, host));
+      const bytes = this.#buffers.take();
+      await this.#options.load(index, host, bytes);
+      const table = new CachedTable(index, host, bytes);
       this.#tables.set(index, table);
       this.#drop();
       return table;
@@ -165,7 +184,7 @@ export class TableCache {
 
   #drop(): void {
     // The newest stays in any case: somebody is about to use it.
-    let excess = Math.min(this.#tables.size - this.#keptMax, this.#tables.size - 1);
+    let excess = Math.min(this.#tables.size - this.#options.keptMax, this.#tables.size - 1);
     for (const table of this.#tables.values()) {
       if (excess <= 0) return;
       if (this.#dropOne(table)) excess--;
@@ -174,6 +193,7 @@ export class TableCache {
 
   #dropOne(table: CachedTable): boolean {
     if (table.pinCount > 0 || table.changedTo > 0) return false;
+    this.#buffers.give(table.bytes);
     return this.#tables.delete(table.index);
   }
 }

@@ -161,7 +161,7 @@ export class Qcow2Writer {
       if (old !== undefined) this.image.l2.release(old);
       throw error;
     }
-    const table = old ?? this.image.l2.insert(index, host, new Uint8Array(clusterSize));
+    const table = old ?? this.image.l2.insert(index, host);
     if (old !== undefined) {
       this.allocator.metadata.removeL2(old.host);
       this.allocator.releaseLater(old.host, clusterSize);
