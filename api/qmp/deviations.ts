@@ -111,4 +111,17 @@ export const DEVIATIONS: readonly Deviation[] = [
     why: "QEMU writes a new header over old bytes and leaves the rest; a new image is new",
     scenarios: [],
   },
+  {
+    id: "streams-leave-holes",
+    what: "A stream of a whole chain leaves holes where no layer holds anything, and QEMU zeros",
+    why: "Both read the same, and the image stays small; only sync top tells them apart",
+    scenarios: [],
+  },
+  {
+    id: "cut-files-are-errors",
+    what:
+      "Behind the end of a file that was cut below its open node a read fails; QEMU reads zeros",
+    why: "A copy of bytes that are gone must not look like a copy of zeros",
+    scenarios: [],
+  },
 ];

@@ -37,6 +37,8 @@ export class NullNode implements BlockNode {
   readonly size: number;
   /** True if writes are refused. */
   readonly isReadOnly: boolean;
+  /** True if its map says nothing of its bytes: then it holds none, as a layer without clusters. */
+  readonly holdsNothing: boolean;
   readonly #readZeroes: boolean;
   #isClosed = false;
 
@@ -49,6 +51,7 @@ export class NullNode implements BlockNode {
     this.size = options.size ?? NULL_SIZE_DEFAULT;
     this.isReadOnly = options.readOnly ?? false;
     this.#readZeroes = options.readZeroes ?? false;
+    this.holdsNothing = !this.#readZeroes;
     if (Number.isSafeInteger(this.size) && this.size >= 0) return;
     throw new BlockError(
       "EINVAL",

@@ -19,6 +19,8 @@ import { type BackupParameters, checkCompress } from "./parameters.ts";
 
 /** What a format node can say beside its bytes. */
 export interface FormatNode {
+  /** True if it holds no bytes of its own, and has nothing below. Source: QEMU 7.2 block/null.c. */
+  readonly holdsNothing?: boolean;
   readonly header?: { readonly clusterBits: number };
   layerExtent?(offset: number, length: number): Promise<LayerExtent>;
 }
@@ -44,6 +46,12 @@ export function formatNodeOf(node: BlockNode): FormatNode {
   return found;
 }
 
+/** What a node that holds nothing says of its own bytes; undefined for any other. */
+export function extentOfNothing({ holdsNothing }: FormatNode): FormatNode["layerExtent"] {
+  if (holdsNothing !== true) return undefined;
+  return (offset, length) => Promise.resolve({ offset, length, kind: "hole", isAllocated: false });
+}
+
 function formatOf({ driver }: NodeState): "raw" | "qcow2" {
   return driver === "qcow2" ? "qcow2" : "raw";
 }
@@ -65,20 +73,32 @@ function backingOf(nodes: JobNodes, name: string): BackingName | undefined {
   return path === undefined ? undefined : { path, format: formatOf(shown) };
 }
 
-/** Opens a node as a source. Writers that come through other edges are kept by a `SourceFilter`. */
+/**
+ * What others may do with a source, as far as the filter above it goes together with that: who
+ * deletes it or writes it is told of the filter, and a commit leaves what it shows.
+ */
+const OF_SOURCES = [
+  "backup-source",
+  "backup-target",
+  "commit-target",
+  "drive-del",
+  "mirror-target",
+  "stream",
+] as const;
+
+/** Opens a node as a source. Writers that come through other edges are kept by a `LaidFilter`. */
 export function nodeSource(nodes: JobNodes, name: string): SourceImage {
   nodes.check(name, "backup-source");
-  // Who deletes it is told that the filter above it uses it.
-  nodes.hold(name, ["backup-source", "drive-del", "stream"]);
+  nodes.hold(name, OF_SOURCES);
   const state = nodes.find(name);
   const node = nodes.attach(name);
   const layer = formatNodeOf(node);
   const backing = backingOf(nodes, name);
   const path = pathOf(nodes, state) ?? name;
   const known = { node, path, format: formatOf(state), backing, files: [] };
-  const topExtent = (offset: number, length: number) => layer.layerExtent!(offset, length);
   const hasLayer = backing !== undefined && layer.layerExtent !== undefined;
-  return hasLayer ? { ...known, topExtent } : known;
+  const topExtent = hasLayer ? layer.layerExtent!.bind(layer) : extentOfNothing(layer);
+  return topExtent === undefined ? known : { ...known, topExtent };
 }
 
 /**
@@ -98,15 +118,22 @@ export async function nodeStamp(nodes: JobNodes, name: string): Promise<string |
   return stamps.join(" ");
 }
 
-/** The filter over the source is made before the job is, and it is the filter that is refused. */
-function attachTarget(nodes: JobNodes, name: string): Edge {
+/** The filter over the source is made before the job is: it leads to the target, and is refused. */
+function attachTarget(nodes: JobNodes, name: string, filter: string): Edge {
   try {
     return nodes.attach(name, true);
   } catch (error) {
     if (!(error instanceof JoblogError)) throw error;
-    const text = `Could not create node: ${error.message}`;
+    const job = `an unnamed block device (uses node '${name}' as 'root' child)`;
+    const why = error.message.replace(job, writerOf(name, filter));
+    const text = `Could not create node: ${why}`;
     throw new JoblogError("openFailed", text, { subject: name, cause: error });
   }
+}
+
+/** Who writes the target, in QEMU's words. */
+function writerOf(target: string, filter: string): string {
+  return `node '${filter}' (uses node '${target}' as 'target' child)`;
 }
 
 /** Filters that pass compressed writes on. */
@@ -118,14 +145,19 @@ export function canCompress(nodes: JobNodes, { driver, children }: NodeState): b
   return driver === "qcow2" || (below !== undefined && canCompress(nodes, nodes.find(below)));
 }
 
+/** Name of the filter over the source, which is not there yet. */
+function filterOf({ "filter-node-name": name = "#block0" }: BackupParameters): string {
+  return name;
+}
+
 /** What shows through the source must not change: the filter above it lets nobody write there. */
 function checkShown(nodes: JobNodes, target: string, parameters: BackupParameters): void {
-  const { source, "filter-node-name": filter = "#block0" } = parameters;
+  const { source } = parameters;
   const chain = nodes.chain(source);
   const below = chain.findIndex(({ name }) => name === target);
   if (below < 1) return;
   const over = chain[below - 1]!.name;
-  const writer = `node '${filter}' (uses node '${target}' as 'target' child)`;
+  const writer = writerOf(target, filterOf(parameters));
   const reader = `node '${over}' (uses node '${target}' as 'backing' child)`;
   const text = `Permission conflict on node '${target}': permissions 'write' are both required ` +
     `by ${writer} and unshared by ${reader}.`;
@@ -154,7 +186,7 @@ export function nodeTarget(
   checkFilterName(nodes, parameters["filter-node-name"]);
   checkShown(nodes, name, parameters);
   nodes.hold(name);
-  const node = attachTarget(nodes, name);
+  const node = attachTarget(nodes, name, filterOf(parameters));
   const { header } = formatNodeOf(node);
   const clusterSize = header === undefined ? 1 : 2 ** header.clusterBits;
   return {

@@ -4,6 +4,7 @@ import { JoblogError } from "../../../events/log/errors.ts";
 import { BlockError } from "../../block/errors.ts";
 import { systemWords } from "../../block/system_words.ts";
 import { checkFilterName } from "../chain/filter_name.ts";
+import { LaidFilter } from "../chain/laid_filter.ts";
 import type { JsonObject, OpenContext } from "../driver.ts";
 import { FileClaims, type ImagePlace, type OpenImageFile } from "../images/files.ts";
 import { backingOfNew, checkBacking, checkSizes } from "../images/pair.ts";
@@ -19,7 +20,6 @@ import {
   syncOf,
   type SyncParameters,
 } from "./parameters.ts";
-import { SourceFilter } from "./source_filter.ts";
 import { checkBitmapArguments, type SyncBitmap, takeSyncBitmap } from "./sync_bitmap.ts";
 
 /** What a backup works on. */
@@ -149,7 +149,7 @@ export async function openImages(
   const place = { folder: context.baseFolder, claims, openFile };
   let opened: OpenedSource | undefined;
   let target: CopyTarget | undefined;
-  let gate: SourceFilter | undefined;
+  let gate: LaidFilter | undefined;
   try {
     opened = await openSource(parameters, context, place);
     const { source } = opened;
@@ -160,7 +160,8 @@ export async function openImages(
     const { node } = opened;
     const { nodes, isRecovery } = context;
     if (nodes !== undefined && node !== undefined) {
-      gate = await SourceFilter.lay(nodes, node, parameters["filter-node-name"]);
+      const { "filter-node-name": name } = parameters;
+      gate = await LaidFilter.lay(nodes, { above: node, driver: "copy-before-write", name });
     }
     checkChunk(parameters, target.clusterSize);
     const stamp = nodes !== undefined && node !== undefined

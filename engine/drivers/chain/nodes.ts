@@ -10,7 +10,6 @@ import { JoblogError } from "../../../events/log/errors.ts";
 import type { NodeState } from "../../../events/job/graph_state.ts";
 import type { BlockNode } from "../../block/node.ts";
 import { type BackingReference, Qcow2Node } from "../../block/qcow2/mod.ts";
-import type { WriterGate } from "../backup/guests.ts";
 import type { JobNodes } from "../nodes.ts";
 import type { ChainLayer } from "./layer.ts";
 
@@ -39,6 +38,19 @@ export function isNodeName(nodes: JobNodes | undefined, name: string): boolean {
     if (error instanceof JoblogError && error.code === "unknownNode") return false;
     throw error;
   }
+}
+
+/**
+ * Demands that no other node leads to one.
+ *
+ * @throws {JoblogError} code "notRootNode": asked once more while a job that ended lets go of it
+ */
+export function demandRoot(nodes: JobNodes, name: string): void {
+  if (nodes.isRoot(name)) return;
+  throw new JoblogError("notRootNode", "Need a root block node", {
+    subject: name,
+    hint: "Name the node that no other node leads to.",
+  });
 }
 
 /** QEMU's name of such a node is not that of the file below. */
@@ -161,26 +173,6 @@ export function findFileIn(
     const overlay = chain.slice(0, index).findLast((each) => !isFilterNode(each));
     return overlay !== undefined && isNamed(overlay);
   });
-}
-
-/** Where a filter of a job is put in above a node. */
-export function filterGate(
-  nodes: JobNodes,
-  place: { readonly above: string; readonly driver: string; readonly name?: string | undefined },
-): WriterGate {
-  const { above, driver, name } = place;
-  let filter: string | undefined;
-  return {
-    async insert(make) {
-      const own = name === undefined ? {} : { name };
-      filter = await nodes.insertFilter({ above, driver, ...own, make });
-    },
-    async remove() {
-      const inserted = filter;
-      filter = undefined;
-      if (inserted !== undefined) await nodes.removeFilter(inserted);
-    },
-  };
 }
 
 /** Runs work on the image of a node that may be read-only; it is so again afterwards. */

@@ -15,13 +15,13 @@
  * Differs from QEMU: the filter of an active commit is called commit_top, too.
  */
 
-import { JoblogError } from "../../../events/log/errors.ts";
 import type { NodeState } from "../../../events/job/graph_state.ts";
 import { Edge } from "../../block/edge.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { BackingReference } from "../../block/qcow2/mod.ts";
 import type { ChainLayer } from "../chain/layer.ts";
 import {
+  demandRoot,
   findFileIn,
   findNodeIn,
   headerNameOf,
@@ -228,9 +228,7 @@ function rangeIn(
 }
 
 function checkDevice(nodes: JobNodes, device: string): void {
-  if (!nodes.isRoot(device)) {
-    throw new JoblogError("notRootNode", "Need a root block node", { subject: device });
-  }
+  demandRoot(nodes, device);
   nodes.check(device, "commit-source");
 }
 

@@ -56,7 +56,6 @@ async function baseIndex(
   if (base === undefined && node === undefined) {
     let lowest = chain.length - 1;
     while (lowest > top && chain.isFilter(lowest)) lowest--;
-    if (lowest <= top) refuse("base", "cannot commit an image into itself");
     return lowest;
   }
   const found = node === undefined ? await chain.findFile(base ?? "") : await chain.findNode(node);
@@ -68,7 +67,6 @@ async function baseIndex(
     // Looked for below the top only.
     refuse("base", `Can't find '${base}' in the backing chain`, base);
   }
-  if (found === top) refuse("base", "cannot commit an image into itself", base ?? node);
   return found;
 }
 
@@ -85,6 +83,13 @@ export async function commitRange(
   const top = await topIndex(parameters, chain);
   const base = await baseIndex(parameters, chain, top);
   for (let index = top; index <= base; index++) chain.check(index);
+  if (base === top) {
+    refuse(
+      "base",
+      "cannot commit an image into itself",
+      parameters.base ?? parameters["base-node"],
+    );
+  }
   let shown = 0;
   while (shown < top && chain.isFilter(shown)) shown++;
   const isActive = shown === top;

@@ -18,8 +18,8 @@ import { JoblogError } from "../../../events/log/errors.ts";
 import { type DrainedEdge, Edge } from "../../block/edge.ts";
 import { BlockError } from "../../block/errors.ts";
 import type { BlockNode } from "../../block/node.ts";
-import { formatNodeOf, isNode } from "../backup/node_images.ts";
-import { isFilterNode, referenceOf } from "../chain/nodes.ts";
+import { extentOfNothing, formatNodeOf, isNode } from "../backup/node_images.ts";
+import { demandRoot, isFilterNode, referenceOf } from "../chain/nodes.ts";
 import { checkFilterName } from "../chain/filter_name.ts";
 import type { ClosingContext, JsonObject, OpenContext } from "../driver.ts";
 import { ProbedRawNode } from "../images/probe.ts";
@@ -87,11 +87,6 @@ function checkUses(
 
 type Parameter = JsonObject[string] | undefined;
 
-function checkRoot(nodes: JobNodes, source: string): void {
-  if (nodes.isRoot(source)) return;
-  refuse("source", "Need a root block node", "Name the node that no other node leads to.");
-}
-
 /** Asks for the nodes before the parameters, as QEMU's commands do. */
 export function precheckMirror(
   input: JsonObject,
@@ -100,7 +95,7 @@ export function precheckMirror(
 ): void {
   const { source, target, replaces } = input;
   if (typeof source !== "string" || !isNode(nodes, source)) return;
-  checkRoot(nodes, source);
+  demandRoot(nodes, source);
   if (!named.includes("target")) return nodes.check(source, "mirror-source");
   if (typeof target !== "string" || !isNode(nodes, target)) return;
   granularityOf(input);
@@ -140,7 +135,7 @@ class MirrorNodes implements MirrorImages {
     this.source = {
       edge: gate,
       extent: hasLayer ? (offset, length) => gate.extent(offset, length) : undefined,
-      topExtent: hasLayer ? (offset, length) => layer.layerExtent!(offset, length) : undefined,
+      topExtent: hasLayer ? layer.layerExtent!.bind(layer) : extentOfNothing(layer),
     };
   }
 
@@ -230,7 +225,7 @@ async function resolveSource(nodes: JobNodes, parameters: MirrorParameters): Pro
   const { source, "source-format": format } = parameters;
   const options = { readOnly: true, ...(format === undefined ? {} : { format }) };
   const name = await nodes.resolve(source, options);
-  checkRoot(nodes, name);
+  demandRoot(nodes, name);
   return name;
 }
 
@@ -267,8 +262,8 @@ function take(nodes: JobNodes, target: string): Edge {
  * Opens both images as nodes, if one of them is a node by name.
  *
  * @returns undefined if neither is
- * @throws {JoblogError} code "nodeBusy" when somebody forbids it; code "invalidParameter" when the
- * source has parents, both are the same, or `replaces` is not what the source shows
+ * @throws {JoblogError} code "nodeBusy" when somebody forbids it; "notRootNode" when the source has
+ * parents; "invalidParameter" when both are the same, or `replaces` is not what the source shows
  */
 export async function openMirrorNodes(
   parameters: MirrorParameters,

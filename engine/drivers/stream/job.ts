@@ -3,7 +3,7 @@
  * names the base.
  *
  * ```text
- * run      filter in -> pass (skip what the top holds, copy up what is below) -> flush
+ * run      filter at work -> pass (skip what the top holds, copy up what is below) -> flush
  * prepare  filter out -> header: announced, rewritten, the chain led past, confirmed
  * ```
  *
@@ -137,7 +137,9 @@ export class StreamJob implements DriverJob {
     filter?.stop();
     await filter?.idle();
     this.#filter = undefined;
-    await this.#images.gate.remove();
+    const { gate } = this.#images;
+    await gate.remove();
+    await gate.close?.();
   }
 
   /** In this process or in an earlier one. */

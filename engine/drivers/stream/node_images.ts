@@ -15,11 +15,10 @@
 import type { NodeState } from "../../../events/job/graph_state.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { BackingReference, LayerExtent } from "../../block/qcow2/mod.ts";
-import type { WriterGate } from "../backup/guests.ts";
 import { checkFilterName } from "../chain/filter_name.ts";
+import { LaidFilter } from "../chain/laid_filter.ts";
 import type { ChainLayer } from "../chain/layer.ts";
 import {
-  filterGate,
   findFileIn,
   findNodeIn,
   headerNameOf,
@@ -40,7 +39,7 @@ import type { StreamParameters } from "./parameters.ts";
 class StreamNodes implements StreamImages {
   readonly name: string;
   readonly wasReadOnly: boolean;
-  readonly gate: WriterGate;
+  readonly gate: LaidFilter;
   readonly between: readonly ChainLayer[];
   readonly #nodes: JobNodes;
   readonly #parameters: StreamParameters;
@@ -51,6 +50,7 @@ class StreamNodes implements StreamImages {
     nodes: JobNodes,
     parameters: StreamParameters,
     streamed: readonly NodeState[],
+    gate: LaidFilter,
   ) {
     const top = topOf(streamed);
     this.wasReadOnly = top.isReadOnly;
@@ -59,8 +59,7 @@ class StreamNodes implements StreamImages {
     this.#lowest = streamed.at(-1)!.name;
     this.name = top.name;
     this.between = layersOf(nodes, streamed.slice(streamed.indexOf(top) + 1));
-    const { device, "filter-node-name": name } = parameters;
-    this.gate = filterGate(nodes, { above: device, driver: "copy-on-read", name });
+    this.gate = gate;
   }
 
   get top(): BlockNode {
@@ -78,8 +77,11 @@ class StreamNodes implements StreamImages {
   }
 
   get base(): BlockNode | undefined {
-    const [below] = this.#below();
-    return below === undefined ? undefined : this.#nodes.block(below.name);
+    if (this.#below().length === 0) return undefined;
+    // By the way that leads there: the node is not held, and may be opened anew at this moment.
+    const lowest: BlockNode & { readonly backing?: BlockNode; readonly child?: BlockNode } = this
+      .#nodes.block(this.#lowest);
+    return lowest.backing ?? lowest.child;
   }
 
   reference(): BackingReference | undefined {
@@ -111,7 +113,7 @@ class StreamNodes implements StreamImages {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.gate.remove();
+    await this.gate.close();
   }
 
   /** What lies below the lowest node that is streamed, as the graph is now. */
@@ -163,7 +165,14 @@ export async function openStreamNodes(
   checkBackingFile(parameters);
   if (!context.isRecovery) checkFilterName(nodes, parameters["filter-node-name"]);
   for (const { name } of streamed) nodes.hold(name);
-  const { name, isReadOnly } = topOf(streamed);
-  if (isReadOnly) await nodes.setReadOnly(name, false);
-  return new StreamNodes(nodes, parameters, streamed);
+  const { name: top, isReadOnly } = topOf(streamed);
+  if (isReadOnly) await nodes.setReadOnly(top, false);
+  const { device, "filter-node-name": name } = parameters;
+  try {
+    const gate = await LaidFilter.lay(nodes, { above: device, driver: "copy-on-read", name });
+    return new StreamNodes(nodes, parameters, streamed, gate);
+  } catch (error) {
+    if (isReadOnly) await nodes.setReadOnly(top, true);
+    throw error;
+  }
 }

@@ -111,6 +111,47 @@ describe("refusals in a chain", () => {
   });
 });
 
+describe("nodes that a job holds", () => {
+  it("block-stream: its filter is there from the start, also for nothing", async () => {
+    await stage.chain();
+    const named = { "job-id": "j", device: "base", "filter-node-name": "f" };
+    await stage.must("block-stream", { ...named, "auto-finalize": false });
+    await stage.client.status("j", "pending");
+    const busy = "Node 'f' is busy: block device is in use by block job: stream";
+    await refusals("block-commit", [[{ device: "top" }, busy]]);
+    await stage.must("job-finalize", { id: "j" });
+    await stage.must("block-commit", { "job-id": "c", device: "top" });
+  });
+
+  it("blockdev-backup: its source may be committed, and not written", async () => {
+    await stage.chain();
+    await stage.raw("t", "t.raw");
+    await stage.raw("s", "src.raw");
+    const held = { "filter-node-name": "f", "auto-finalize": false };
+    const at = { "job-id": "j", device: "mid", target: "t", sync: "full" };
+    await stage.must("blockdev-backup", { ...at, ...held });
+    await stage.client.status("j", "pending");
+    const conflict = (user: string, role: string) =>
+      "Permission conflict on node 'mid': permissions 'write' are both required by " +
+      `${user} (uses node 'mid' as '${role}' child) and unshared by node 'f' ` +
+      "(uses node 'mid' as 'file' child).";
+    const onto = { device: "s", target: "mid", sync: "full", "job-id": "k" };
+    await refusals("blockdev-mirror", [[onto, conflict("an unnamed block device", "root")]]);
+    const text = `Could not create node: ${conflict("node 'g'", "target")}`;
+    await refusals("blockdev-backup", [[{ ...onto, "filter-node-name": "g" }, text]]);
+    await stage.must("block-commit", { "job-id": "c", device: "top", "top-node": "mid" });
+    await stage.client.status("c", "null");
+  });
+
+  it("blockdev-mirror: a backup that was told to have ended keeps nobody off", async () => {
+    await stage.pair();
+    const at = { device: "s", target: "t", sync: "full" };
+    await stage.must("blockdev-backup", { ...at, "job-id": "b", "auto-dismiss": false });
+    await stage.client.status("b", "concluded");
+    await stage.must("blockdev-mirror", { ...at, "job-id": "m" });
+  });
+});
+
 describe("jobs of type create", () => {
   it("fail with what was to be done in front of the system's words", async () => {
     const options = { driver: "file", filename: "gone/x.raw", size: 512 };

@@ -135,7 +135,10 @@ describe("conflicts of jobs on one chain", () => {
     const over = { device: "node4", "top-node": "node2", "base-node": "node1" };
     assertEquals(await chain.refusal("commit", over), busy("node2", "stream"));
     const into = { device: "node4", "base-node": "node3" };
-    assertEquals(await chain.refusal("commit", into), busy("node3", "stream"));
+    // Above what it fills is its filter.
+    assertEquals(await chain.refusal("commit", into), busy("#block105", "stream"));
+    const itself = { device: "node4", "top-node": "node3", "base-node": "node3" };
+    assertEquals(await chain.refusal("commit", itself), busy("node3", "stream"));
     const below = { device: "node4", "top-node": "node1", "base-node": "node0" };
     await chain.ends("commit", below, { id: "below" });
     await job.setSpeed(0);

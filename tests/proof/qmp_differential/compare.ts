@@ -1,6 +1,6 @@
 /** Where two servers differ: the first step in which they do, and how. */
 import type { Played } from "./play.ts";
-import { type Script, textOf } from "./script.ts";
+import { type JobNotes, notesOf, type Script, textOf } from "./script.ts";
 import type { StepTrace } from "./trace.ts";
 
 /** The first difference of one script. */
@@ -20,17 +20,30 @@ type Found = Omit<Difference, "step">;
 /** Commands that have told all events of theirs when they reply. */
 const SYNCHRONOUS = /^(block-)?job-(finalize|dismiss)$/;
 
+/**
+ * Events of a job. Whether a member of a group was ready to end when another one failed is chance.
+ */
+function eventsOf({ events }: StepTrace, job: string, { groups }: JobNotes): readonly string[] {
+  const own = events.get(job) ?? [];
+  const others = (groups.get(job) ?? []).filter((id) => id !== job);
+  const hasFailed = (id: string) =>
+    events.get(id)?.some((text) => /^COMPLETED .*: /.test(text)) === true;
+  const isBrokenOff = own.some((text) => text.startsWith("CANCELLED")) && others.some(hasFailed);
+  return isBrokenOff ? own.filter((text) => text !== "waiting") : own;
+}
+
 function differenceOf(
   step: Script["steps"][number],
   a: StepTrace,
   b: StepTrace,
+  notes: JobNotes,
 ): Found | undefined {
   for (const [index, command] of step.entries()) {
     const [qemu, joblog] = [a.replies[index] ?? "none", b.replies[index] ?? "none"];
     if (qemu !== joblog) return { what: "replies", subject: textOf(command), qemu, joblog };
   }
   for (const job of new Set([...a.events.keys(), ...b.events.keys()])) {
-    const [qemu, joblog] = [a, b].map((trace) => (trace.events.get(job) ?? []).join(", "));
+    const [qemu, joblog] = [a, b].map((trace) => eventsOf(trace, job, notes).join(", "));
     if (qemu !== joblog) {
       return { what: "events", subject: job, qemu: qemu!, joblog: joblog! };
     }
@@ -58,10 +71,11 @@ function differenceOf(
 
 /** @returns the first difference; undefined = there is none */
 export function compare(script: Script, qemu: Played, joblog: Played): Difference | undefined {
+  const notes = notesOf(script);
   for (const [index, step] of script.steps.entries()) {
     const [a, b] = [qemu.steps[index], joblog.steps[index]];
     if (a === undefined || b === undefined) break;
-    const found = differenceOf(step, a, b);
+    const found = differenceOf(step, a, b, notes);
     if (found !== undefined) return { step: index, ...found };
   }
   const [a, b] = [qemu.left.join(", "), joblog.left.join(", ")];

@@ -29,6 +29,10 @@ class Writer {
   #jobs = 0;
   /** In QEMU a stream or commit holds its nodes until it is dismissed: see the deviations. */
   #isKeeping = false;
+  /** True once nothing may come any more: see `empties`. */
+  isOver = false;
+  /** True once a layer of the chain may hold zeros that it was given: see `whole`. */
+  #hasStreamed = false;
 
   constructor(chance: Chance) {
     this.chance = chance;
@@ -66,7 +70,7 @@ class Writer {
     const actions: JsonObject[] = [];
     for (let index = 0; index < count; index++) {
       const target = scene.targets[index];
-      const data = backupArguments(chance, scene, this.newId());
+      const data = this.#whole(backupArguments(chance, scene, this.newId()));
       const isTarget = target !== undefined && !chance.isOneIn(8);
       actions.push(
         chance.isOneIn(10)
@@ -75,10 +79,38 @@ class Writer {
       );
     }
     const mode = grouped ? "grouped" : "individual";
+    const kept = this.#withoutRaces(actions, grouped);
     const properties = grouped || chance.isOneIn(4)
       ? { properties: { "completion-mode": mode } }
       : {};
-    return { execute: "transaction", arguments: { actions, ...properties } };
+    return { execute: "transaction", arguments: { actions: kept, ...properties } };
+  }
+
+  /**
+   * Leaves out members that may fail beside another one: it is chance who does so first. In a group
+   * he fails it, and the other is cancelled; what fails but once fails for him alone.
+   */
+  #withoutRaces(actions: readonly JsonObject[], grouped: boolean): readonly JsonObject[] {
+    const { reading, writing } = failingNodes(this.scene);
+    let isOne = false;
+    return actions.filter(({ data }) => {
+      const { device, target } = data as JsonObject;
+      const isFailing = reading.has(device!) || grouped && writing.has(target!);
+      if (isFailing && isOne) return false;
+      isOne ||= isFailing;
+      return true;
+    });
+  }
+
+  /**
+   * A stream leaves holes where nothing is below, and QEMU makes zeros of them: see the deviations.
+   * So what a layer holds is not asked for any more.
+   */
+  #whole(args: JsonObject): JsonObject {
+    const isOfChain = this.scene.chain.includes(args["device"] as string);
+    return this.#hasStreamed && isOfChain && args["sync"] === "top"
+      ? { ...args, sync: "full" }
+      : args;
   }
 
   nodeCommand(): Command {
@@ -118,11 +150,15 @@ class Writer {
   }
 
   start(): Command {
-    const command = startFrom(this.chance, this.scene, this.newId());
+    const { scene } = this;
+    const drawn = startFrom(this.chance, scene, this.newId());
+    const command = { ...drawn, arguments: this.#whole(drawn.arguments as JsonObject) };
+    this.#hasStreamed ||= command.execute === "block-stream";
     const isChain = command.execute === "block-stream" || command.execute === "block-commit";
     if (isChain && (command.arguments as JsonObject)["auto-dismiss"] === false) {
       this.#isKeeping = true;
     }
+    this.isOver = empties(command, scene);
     return command;
   }
 
@@ -159,6 +195,19 @@ class Writer {
   }
 }
 
+/** Nodes whose reading may fail, and those whose writing may. */
+function failingNodes({ setup, chain }: Scene) {
+  const faulty = (event: string) =>
+    setup.filter((command) => JSON.stringify(command).includes(`"event":"${event}"`))
+      .map(({ arguments: args }) => (args as JsonObject)["node-name"]!);
+  const reading = faulty("read_aio");
+  const above = reading.includes("base") ? chain : [];
+  return {
+    reading: new Set<Json>([...reading, ...above]),
+    writing: new Set<Json>(faulty("write_aio")),
+  };
+}
+
 const WRONG: readonly Json[] = [null, true, 1.5, "x", [], {}, -1, 2 ** 40];
 
 /** Takes a member away, adds one, or gives one a value of a wrong kind, at any depth. */
@@ -179,12 +228,22 @@ function spoilt(chance: Chance, args: JsonObject): JsonObject {
   return rest;
 }
 
+/**
+ * True if a file is made anew that an open node leads to. What is read there behind its new end is
+ * an error, and in QEMU zeros: see the deviations.
+ */
+function empties({ execute, arguments: args }: Command, { setup }: Scene): boolean {
+  const { mode, target } = args as JsonObject;
+  return execute.startsWith("drive-") && mode !== "existing" &&
+    JSON.stringify(setup).includes(JSON.stringify(target));
+}
+
 /** The script of a seed. */
 export function scriptFrom(seed: number): Script {
   const writer = new Writer(new Chance(seed));
   const steps: (readonly Command[])[] = writer.scene.setup.map((command) => [command]);
   const count = writer.chance.between(1, STEPS_MAX);
   steps.push([writer.start()]);
-  for (let step = 0; step < count; step++) steps.push(writer.step());
+  for (let step = 0; step < count && !writer.isOver; step++) steps.push(writer.step());
   return { steps };
 }

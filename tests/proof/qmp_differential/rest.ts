@@ -5,7 +5,13 @@
  * - A verb that was accepted has had its effect: see `isDone`.
  */
 import type { Message, Monitor } from "./monitor.ts";
-import type { Command, JobNotes, Json, JsonObject } from "./script.ts";
+import {
+  type Command,
+  HOLDING_SPEED_MAX,
+  type JobNotes,
+  type Json,
+  type JsonObject,
+} from "./script.ts";
 
 /** A job as both queries tell it; those of the block layer have a speed. */
 export interface JobNow {
@@ -16,8 +22,6 @@ export interface JobNow {
   readonly blockInfo: JsonObject | undefined;
 }
 
-/** At which a job is held, in bytes per second: it takes one step, and then waits for hours. */
-const HOLDING_SPEED_MAX = 1_024;
 /** A held job that has taken no step after so long takes none: it is told of as it is. */
 const FIRST_STEP_MS = 1_000;
 /** What is not at rest after so long is told as restless. */

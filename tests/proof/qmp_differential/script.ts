@@ -40,6 +40,9 @@ export function scriptText(script: Script): string {
     .join("\n");
 }
 
+/** Bytes per second that hold a job: it takes one step, and then waits for hours. */
+export const HOLDING_SPEED_MAX = 1_024;
+
 /** What the commands of a script say about its jobs. */
 export interface JobNotes {
   /** Ids of jobs that never end by themselves: backups of nothing but what is written. */

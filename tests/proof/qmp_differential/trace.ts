@@ -6,7 +6,7 @@
  */
 import type { Message } from "./monitor.ts";
 import type { JobNow } from "./rest.ts";
-import type { Json, JsonObject } from "./script.ts";
+import { HOLDING_SPEED_MAX, type Json, type JsonObject } from "./script.ts";
 
 /** One step of a script on one server. */
 export interface StepTrace {
@@ -39,12 +39,25 @@ export function canonical(value: Json | undefined): string {
   return `{${members.join(",")}}`;
 }
 
-/** How far a failing copy came, another one may begin: then only whether it is whole counts. */
+/**
+ * How far a failing copy came, another one may begin: then only whether it is whole counts.
+ *
+ * How far one came that is cancelled on its way counts for nothing, see `isOnItsWay`.
+ */
 type Exactness = "numbers" | "whole";
 
 function progress(current: Json | undefined, total: Json | undefined, exact: Exactness): string {
   if (current !== total) return "partial";
   return exact === "numbers" || total === 0 ? `${total}/${total}` : "whole";
+}
+
+/**
+ * True if a job that is cancelled was nowhere in particular: QEMU tries what failed again before it
+ * stops, lets a held job take a step each time that it pauses it for somebody else, and a member
+ * of a group goes on until another one has failed.
+ */
+function isOnItsWay(speed: Json | undefined, exact: Exactness): boolean {
+  return exact === "whole" || Number(speed) > 0 && Number(speed) <= HOLDING_SPEED_MAX;
 }
 
 function replyText(message: Message, folder: string): string {
@@ -66,6 +79,7 @@ function eventText({ event, data }: Message, exact: Exactness): readonly [string
     default: {
       const failed = error === undefined ? "" : `: ${error}`;
       const words = `${event!.replace("BLOCK_JOB_", "")} ${type} speed ${speed}`;
+      if (event === "BLOCK_JOB_CANCELLED" && isOnItsWay(speed, exact)) return [job, words];
       return [job, `${words} ${progress(offset, len, exact)}${failed}`];
     }
   }
@@ -93,7 +107,8 @@ function jobText(job: JobNow, folder: string, exact: Exactness): string {
   const { info, blockInfo, status } = job;
   const { "current-progress": current, "total-progress": total, error, type, id } = info;
   const words = [`${id} ${type} ${status}`];
-  if (!UNDER_WAY.has(status)) words.push(progress(current, total, exact));
+  const isOpen = error === "Operation canceled" && isOnItsWay(blockInfo?.["speed"], exact);
+  if (!UNDER_WAY.has(status) && !isOpen) words.push(progress(current, total, exact));
   if (error !== undefined) words.push(`error ${error}`);
   if (blockInfo !== undefined) {
     const { busy: _busy, len: _len, offset: _offset, ...later } = blockInfo;

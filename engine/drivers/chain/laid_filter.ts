@@ -2,20 +2,30 @@ import { JoblogError } from "../../../events/log/errors.ts";
 import { Edge } from "../../block/edge.ts";
 import type { BlockNode } from "../../block/node.ts";
 import type { JobNodes } from "../nodes.ts";
-import { gateOf, type WriterGate } from "./guests.ts";
+import { gateOf, type WriterGate } from "../backup/guests.ts";
 
 /** Faults of a filter's name, which QEMU tells as those of the filter. */
 const NAME_FAULTS: ReadonlySet<string> = new Set(["duplicateNode", "invalidNodeName"]);
 
+/** Where a filter of a job is laid. */
+export interface FilterPlace {
+  /** The node that it is laid over. */
+  readonly above: string;
+  /** Name of the filter's driver. */
+  readonly driver: "copy-before-write" | "copy-on-read";
+  /** Its name. @default a generated one */
+  readonly name?: string | undefined;
+}
+
 /**
- * The filter of a backup above a node of the graph: there from the job's creation to its end, so
- * that nobody takes its name or its place; writers pass it untouched but for the time in which the
- * job copies.
+ * The filter of a job above a node of the graph: there from the job's creation to its end, so that
+ * nobody takes its name or its place; who comes through passes it untouched but for the time in
+ * which the job copies.
  *
  * Source: QEMU 7.2 block/backup.c backup_job_create, backup_clean; block/copy-before-write.c
- * bdrv_cbw_append.
+ * bdrv_cbw_append; block/stream.c stream_start; block/copy-on-read.c bdrv_cor_filter_append.
  */
-export class SourceFilter implements WriterGate {
+export class LaidFilter implements WriterGate {
   readonly #nodes: JobNodes;
   readonly #gate: WriterGate;
   #name: string | undefined;
@@ -29,20 +39,18 @@ export class SourceFilter implements WriterGate {
   /**
    * Puts it above a node.
    *
-   * @param name the filter's; undefined = a generated one
    * @throws {JoblogError} code "openFailed" when its name is malformed or taken; others as
    * `JobNodes.insertFilter`
    */
   static async lay(
     nodes: JobNodes,
-    above: string,
-    name: string | undefined,
-  ): Promise<SourceFilter> {
+    { above, driver, name }: FilterPlace,
+  ): Promise<LaidFilter> {
     const edges: Edge[] = [];
     try {
       const filter = await nodes.insertFilter({
         above,
-        driver: "copy-before-write",
+        driver,
         ...(name === undefined ? {} : { name }),
         make(child) {
           // The way below is the graph's: it is closed there.
@@ -51,7 +59,7 @@ export class SourceFilter implements WriterGate {
           return edge;
         },
       });
-      return new SourceFilter(nodes, filter, gateOf(edges[0]!));
+      return new LaidFilter(nodes, filter, gateOf(edges[0]!));
     } catch (error) {
       if (!(error instanceof JoblogError) || !NAME_FAULTS.has(error.code)) throw error;
       const text = `Could not create node: ${error.message}`;
