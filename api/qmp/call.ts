@@ -3,6 +3,7 @@
  */
 import type { CommandContext, LiveJobs, Service } from "../service.ts";
 import type { Arguments } from "./arguments.ts";
+import type { Closings } from "./closings.ts";
 import type { Ring } from "./ring.ts";
 import type { Settling } from "./settling.ts";
 
@@ -34,6 +35,8 @@ export interface QmpWorld {
   readonly live: LiveJobs;
   /** The last events. */
   readonly ring: Ring;
+  /** Jobs that a command waits for. */
+  readonly closings: Closings;
   /** For the greeting. */
   readonly version: QmpVersion;
   /** Counts. */

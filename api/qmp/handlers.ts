@@ -8,7 +8,13 @@ import { CONTROL_HANDLERS } from "./commands/control.ts";
 import { JOB_HANDLERS } from "./commands/jobs.ts";
 import { NODE_HANDLERS } from "./commands/nodes.ts";
 
-/** Handlers by command; negotiation is the session's own. */
-export const HANDLERS: {
-  readonly [C in Exclude<QmpCommandName, "qmp_capabilities">]: Handler;
-} = { ...CONTROL_HANDLERS, ...JOB_HANDLERS, ...BLOCK_JOB_HANDLERS, ...NODE_HANDLERS };
+/** Commands that have a handler; negotiation is the session's own. */
+export type HandledName = Exclude<QmpCommandName, "qmp_capabilities">;
+
+/** Handlers by command. */
+export const HANDLERS: { readonly [C in HandledName]: Handler } = {
+  ...CONTROL_HANDLERS,
+  ...JOB_HANDLERS,
+  ...BLOCK_JOB_HANDLERS,
+  ...NODE_HANDLERS,
+};

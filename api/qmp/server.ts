@@ -14,6 +14,7 @@ import { JoblogError, type Service } from "../service.ts";
 import type { QmpCounts, QmpVersion, QmpWorld } from "./call.ts";
 import type { FramerLimits } from "./json/framer.ts";
 import { listening, listenUnix, type Place } from "./place.ts";
+import { Closings } from "./closings.ts";
 import { Ring } from "./ring.ts";
 import { Session } from "./session.ts";
 
@@ -75,10 +76,12 @@ class Listener implements QmpServer {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.quitted = promise;
     this.#options = options;
+    const ring = new Ring(live);
     this.#world = {
       service: options.service,
       live,
-      ring: new Ring(live),
+      ring,
+      closings: new Closings(live, ring),
       version: versionOf(options.version, options.package),
       counts: this.counts,
       quit: () => {

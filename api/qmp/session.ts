@@ -12,7 +12,7 @@
 import { isQmpCommand, QMP_COMMANDS, type QmpCommandName } from "../contract/qmp.ts";
 import { type Arguments, checkArguments } from "./arguments.ts";
 import type { Connection, QmpWorld, Replied } from "./call.ts";
-import { HANDLERS } from "./handlers.ts";
+import { type HandledName, HANDLERS } from "./handlers.ts";
 import { QmpError, wireErrorOf } from "./errors.ts";
 import { Framer, type FramerLimits, type Input } from "./json/framer.ts";
 import { echoOf, jsonOf, type WireValue } from "./json/value.ts";
@@ -192,6 +192,24 @@ export class Session {
 
   #call(command: QmpCommandName, args: Arguments): Replied | Promise<Replied> {
     if (command === "qmp_capabilities") return this.#negotiate(args);
+    const over = this.#world.closings.over();
+    return over === undefined
+      ? this.#handle(command, args)
+      : this.#handleAfter(over, command, args);
+  }
+
+  async #handleAfter(
+    over: Promise<void>,
+    command: HandledName,
+    args: Arguments,
+  ): Promise<Replied> {
+    await over;
+    // Whoever has gone meanwhile had not begun it.
+    if (this.#isClosed) return { value: {}, position: 0 };
+    return await this.#handle(command, args);
+  }
+
+  #handle(command: HandledName, args: Arguments): Replied | Promise<Replied> {
     const { counts } = this.#world;
     const handler = HANDLERS[command];
     if (handler.changes) {
