@@ -25,7 +25,7 @@ import type { GraphView, Operation } from "./graph_view.ts";
 import { LiveNode, type LiveUse } from "./live_nodes.ts";
 import { isQcow2 } from "./node_files.ts";
 import { Opening, type PathOptions } from "./opening.ts";
-import { checkWriter } from "./permission_uses.ts";
+import { checkUnwritten, checkWriter } from "./permission_uses.ts";
 import { absolutePath } from "./plan_nodes.ts";
 import { decideReadOnly, reopenNode } from "./reopening.ts";
 import { graphError, NODE_READ_ONLY } from "./refusals.ts";
@@ -178,6 +178,7 @@ export class NodeSession {
       const { above, role = "file", others = {} } = request;
       for (const child of [above, ...Object.values(others)]) this.find(child);
       if (others["target"] !== undefined) this.#checkTarget(others["target"]);
+      if (request.driver === "copy-before-write") checkUnwritten(this.view, above);
       const children = { [role]: above, ...others };
       const node = filterAdded(graph, this.#owner.runId, request, children);
       const edges = new Map<string, Edge>();

@@ -53,6 +53,34 @@ function rootUse(isWriter: boolean): PermissionUse {
 }
 
 /**
+ * Checks that nobody writes what shows through a node: a copy-before-write filter over it would not
+ * hear of it. What is below the filter of a commit may be written, as the commit leaves what it
+ * shows.
+ *
+ * @throws {JoblogError} code "permissionConflict" in QEMU's words. Source: QEMU 7.2
+ * block/copy-before-write.c cbw_child_perm; block/commit.c bdrv_commit_top_child_perm
+ */
+export function checkUnwritten(view: GraphView, name: string): void {
+  let over: NodeState | undefined;
+  for (const node of view.chain(name)) {
+    if (over?.driver === "commit_top") return;
+    const unsharedBy = over && usesOf(view, node.name).find(({ user }) => isNamed(user, over!));
+    const requiredBy = usesOf(view, node.name).find(({ user, required }) =>
+      required.includes("write") && user !== unsharedBy?.user
+    );
+    over = node;
+    if (unsharedBy === undefined || requiredBy === undefined) continue;
+    const conflict = { permissions: ["write"], requiredBy, unsharedBy } as const;
+    const text = permissionConflictText(node.name, conflict);
+    throw graphError({ code: "permissionConflict", text }, node.name);
+  }
+}
+
+function isNamed(user: string, { name }: NodeState): boolean {
+  return user === `node '${name}'`;
+}
+
+/**
  * Checks that one more writer goes together with all who use a node and what is below it.
  *
  * @throws {JoblogError} code "permissionConflict" in QEMU's words

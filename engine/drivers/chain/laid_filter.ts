@@ -39,8 +39,8 @@ export class LaidFilter implements WriterGate {
   /**
    * Puts it above a node.
    *
-   * @throws {JoblogError} code "openFailed" when its name is malformed or taken; others as
-   * `JobNodes.insertFilter`
+   * @throws {JoblogError} code "openFailed" when its name is malformed or taken, or somebody
+   * writes what parents see through the node; others as `JobNodes.insertFilter`
    */
   static async lay(
     nodes: JobNodes,
@@ -61,7 +61,13 @@ export class LaidFilter implements WriterGate {
       });
       return new LaidFilter(nodes, filter, gateOf(edges[0]!));
     } catch (error) {
-      if (!(error instanceof JoblogError) || !NAME_FAULTS.has(error.code)) throw error;
+      if (!(error instanceof JoblogError)) throw error;
+      // Whoever leads to the node is in the way of the filter, else the job is when it comes.
+      if (error.code === "permissionConflict" && nodes.parents(above).length > 0) {
+        const text = `Could not replace node: ${error.message}`;
+        throw new JoblogError("openFailed", text, { subject: above, cause: error });
+      }
+      if (!NAME_FAULTS.has(error.code)) throw error;
       const text = `Could not create node: ${error.message}`;
       const hint = "Choose another name for the filter, or leave it out.";
       throw new JoblogError("openFailed", text, {

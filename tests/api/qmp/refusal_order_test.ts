@@ -180,6 +180,22 @@ describe("blockdev-backup to what shows through its source", () => {
     ]);
   });
 
+  it("is not begun while a commit writes what shows through the source", async () => {
+    await stage.chain();
+    await stage.raw("t", "t.raw");
+    await stage.must("block-commit", { "job-id": "a", device: "top", "top-node": "mid" });
+    await stage.client.status("a", "null");
+    await stage.must("block-commit", { "job-id": "b", device: "top" });
+    await stage.client.status("b", "ready");
+    const text = "Permission conflict on node 'base': permissions 'write' are both required by " +
+      "an unnamed block device (uses node 'base' as 'root' child) and unshared by node 'mid' " +
+      "(uses node 'base' as 'backing' child).";
+    const at = { "job-id": "j", device: "mid", target: "t", sync: "full" };
+    await refusals("blockdev-backup", [[at, text]]);
+    await stage.must("blockdev-add", { driver: "raw", "node-name": "over", file: "mid" });
+    await refusals("blockdev-backup", [[at, `Could not replace node: ${text}`]]);
+  });
+
   it("tells of sizes and names before it tells of the target", async () => {
     await stage.pair("small.raw");
     const at = { "job-id": "j", device: "s", target: "t", sync: "full" };
