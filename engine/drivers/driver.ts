@@ -24,7 +24,7 @@
 import type { JsonObject, JsonValue } from "../../events/log/event.ts";
 import type { ErrorAction, ErrorPolicy, IoOperation } from "../../events/job/error_policy.ts";
 import type { JobState } from "../../events/job/state.ts";
-import type { JobNodes, RecordChanges } from "./nodes.ts";
+import type { JobNodes, RecordChanges, Use } from "./nodes.ts";
 import type { DriverStep, ProgressMeter, SpeedLimit, StepTicket } from "./work.ts";
 
 export type { JsonObject, JsonValue } from "../../events/log/event.ts";
@@ -122,8 +122,7 @@ export interface DriverContext extends ClosingContext {
   syncChanged?(isActivelySynced: boolean): Promise<void>;
 }
 
-/** How a job uses something that other jobs may want too. */
-export type Use = "read" | "write";
+export type { Use } from "./nodes.ts";
 
 /** What `open` gets. */
 export interface OpenContext {
@@ -132,8 +131,8 @@ export interface OpenContext {
   /** Folder against which relative file names resolve: absolute. */
   readonly baseFolder: string;
   /**
-   * Claims something outside of the log for this job: one job or node of the graph writes it, or
-   * any number read it. Absent = there are no others.
+   * Claims something outside of the log for this job, so that nobody uses it in a way that does not
+   * go together with this one. Absent = there are no others.
    *
    * @param subject what tells it from all others, such as the device and inode of a file
    * @returns gives it back, and is safe to call twice; undefined when another job has claimed it

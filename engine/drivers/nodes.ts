@@ -43,6 +43,25 @@ export type NodeChange = {
 /** Records changes of the graph; resolves when they are durable. */
 export type RecordChanges = (changes: readonly NodeChange[]) => Promise<void>;
 
+/**
+ * How a job uses a node, or something else that other jobs may want too.
+ *
+ * `read`: lets nobody write it. `write`, `image`: lets nobody else write it; an image has its
+ * tables there. `new-file`: makes it, or empties it. `backup-target`: lets others write it, but not change
+ * its size. `backup-source`, `mirror-target`: as those of QEMU's jobs.
+ *
+ * `read` and `write` are refused for what another job has claimed by undefined, the others by the
+ * lock that they cannot have. Source: QEMU 7.2 block/file-posix.c raw_check_lock_bytes.
+ */
+export type Use =
+  | "read"
+  | "write"
+  | "image"
+  | "new-file"
+  | "backup-source"
+  | "backup-target"
+  | "mirror-target";
+
 /** What a job may do to a node, and forbid others to do. Source: QEMU 7.2 BlockOpType. */
 export type NodeOperation =
   | "backup-source"
@@ -110,8 +129,8 @@ export interface JobNodes {
   check(name: string, operation: NodeOperation): void;
   /** Keeps all others off a node, but for the operations allowed. */
   hold(name: string, allowed?: readonly NodeOperation[]): void;
-  /** A way to a node; it stays below filters that come later. */
-  attach(name: string, isWriter?: boolean): Edge;
+  /** A way to a node; it stays below filters that come later. @param as how. @default "read" */
+  attach(name: string, as?: Use): Edge;
   /** Puts a filter above a node, under whoever uses it; its name. */
   insertFilter(filter: NodeFilter): Promise<string>;
   /** Takes a filter of this job out again. */

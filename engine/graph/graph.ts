@@ -21,10 +21,10 @@ import * as bitmaps from "./bitmap_verbs.ts";
 import type { GraphChange, Recorder } from "./changes.ts";
 import { definitionOf } from "./definition.ts";
 import { decideDissolve } from "./dissolving.ts";
-import { GraphView, type Hold } from "./graph_view.ts";
+import { GraphView, type Hold, type Use } from "./graph_view.ts";
 import { ImageLocks } from "./image_locks.ts";
 import { BitmapFacts, dropRemoved } from "./kept_bitmaps.ts";
-import { applyToBitmaps, LiveNodes } from "./live_nodes.ts";
+import { applyToBitmaps, LiveNodes, type LiveUse } from "./live_nodes.ts";
 import { type FileOpener, FILES } from "./node_files.ts";
 import { Opening } from "./opening.ts";
 import { checkWriter } from "./permission_uses.ts";
@@ -212,15 +212,19 @@ export class Graph {
     const entry = this.live.get(top) === undefined ? name : top;
     const hold = entry === name ? view.holds.find((each) => each.node === entry) : undefined;
     if (hold !== undefined) throw graphError(refusals.nodeBusy(name, hold.reason), name);
-    this.locks.checkUse(entry, "guest", true);
-    return this.live.use(entry, "guest", true).edge;
+    return this.use({ node: entry, kind: "guest", isWriter: true }).edge;
   }
 
   /** Lets somebody read a node, as `writer`; a read-only one will do, and one in a chain. */
   reader(name: string): Edge {
     this.demand(name);
-    this.locks.checkUse(name, "guest", false);
-    return this.live.use(name, "guest", false).edge;
+    return this.use({ node: name, kind: "guest", isWriter: false }).edge;
+  }
+
+  /** Lets somebody from outside in. @throws {JoblogError} code "permissionConflict" */
+  use(use: Use): LiveUse {
+    this.locks.checkUse(use);
+    return this.live.use(use);
   }
 
   /** A node that is there and open. @throws {JoblogError} code "unknownNode" or "nodeMissing" */

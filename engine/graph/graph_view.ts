@@ -34,6 +34,21 @@ export interface Hold {
   readonly allowed: ReadonlySet<Operation>;
 }
 
+/**
+ * How a file is used, by a job by path or through a node.
+ *
+ * `read`, `write`: by whoever lets nobody write it. `image`: its tables are in the file.
+ * `new-file`: it is made, or emptied. The others: as that side of a job.
+ */
+export type FileUse =
+  | "read"
+  | "write"
+  | "image"
+  | "new-file"
+  | "backup-source"
+  | "backup-target"
+  | "mirror-target";
+
 /** An edge from outside the graph. */
 export interface Use {
   /** Where it leads. */
@@ -42,6 +57,8 @@ export interface Use {
   readonly kind: "guest" | "job";
   /** True if it may write. */
   readonly isWriter: boolean;
+  /** What it means for a file below. @default "write" for a writer, else "read" */
+  readonly as?: FileUse | undefined;
 }
 
 /** What an overlay lets others do to its backing file. */

@@ -1,10 +1,10 @@
 /**
  * Who uses which image file: the nodes of the graph and the jobs that opened files by path, in one
- * table. A file has any number of readers, or one writer.
+ * table. Two users of a file go together if each lets the other do what it does.
  *
  * - What a node does with its file follows from whoever leads to the node: a guest or a job that
- *   writes through it, an overlay that reads it, an image whose tables are in it. A raw node that
- *   nobody uses takes nothing, as in QEMU. So nothing is kept here that could be out of date.
+ *   works through it, an overlay, an image whose tables are in it. A raw node that nobody uses
+ *   takes nothing, as in QEMU. So nothing is kept here that could be out of date.
  * - A node is one user of its file, however many lead to the node.
  * - Refused is who comes later. Nodes that an earlier process left are opened without asking.
  * - Nothing is known of other processes.
@@ -13,19 +13,15 @@
  *
  * Source: QEMU 7.2 block/file-posix.c raw_check_lock_bytes, raw_handle_perm_lock; block.c
  * bdrv_op_is_blocked.
- *
- * Differs from QEMU: a writer shares its file with no reader, whatever it permits.
  */
+import type { GraphEventData } from "../../events/job/graph_events.ts";
 import type { NodeState } from "../../events/job/graph_state.ts";
 import { JoblogError } from "../../events/log/errors.ts";
-import { joinedMask } from "../block/permissions.ts";
-import { GraphView, isFilter, type Use } from "./graph_view.ts";
+import { joinedMask, type PermissionMask, PERMISSIONS } from "../block/permissions.ts";
+import { type FileUse, GraphView, type Use } from "./graph_view.ts";
 import type { LiveNodes } from "./live_nodes.ts";
 import type { OpenedNode } from "./opening.ts";
-import { usesOf } from "./permission_uses.ts";
-
-/** How a file is used. */
-export type FileUse = "read" | "write";
+import { FILE_MASKS, fileMaskOf } from "./permission_uses.ts";
 
 /** What the table looks at. */
 export interface LockPlace {
@@ -42,47 +38,48 @@ interface FileNode {
   readonly identity: string;
 }
 
-/** What jobs have claimed of one thing. */
-interface Claimed {
-  readers: number;
-  isWritten: boolean;
+/** What one job has claimed. */
+interface Claim {
+  readonly use: FileUse;
 }
 
-const NOT_CLAIMED: Claimed = { readers: 0, isWritten: false };
 const NO_NODES: ReadonlySet<string> = new Set();
 
-/** What is done with a file through its node; undefined = nothing. */
-function useOf(view: GraphView, name: string): FileUse | undefined {
-  if (view.node(name) === undefined) return undefined;
-  const { required } = joinedMask(usesOf(view, name));
-  if (required.some((permission) => permission !== "consistent-read")) return "write";
-  return isRead(view, name) ? "read" : undefined;
+/** Uses of jobs that hear of another job's claim without its lock. */
+const PLAIN: ReadonlySet<FileUse> = new Set(["read", "write"]);
+
+/** The lock that a user of a file cannot have, in the order of QEMU's checks; undefined = all. */
+function lockRefused(mine: PermissionMask, others: PermissionMask): string | undefined {
+  const words = (name: string) => `"${name.replace("-", " ")}" lock`;
+  const required = PERMISSIONS.find((name) =>
+    mine.required.includes(name) && !others.shared.includes(name)
+  );
+  if (required !== undefined) return `Failed to get ${words(required)}`;
+  const unshared = PERMISSIONS.find((name) =>
+    !mine.shared.includes(name) && others.required.includes(name)
+  );
+  return unshared === undefined ? undefined : `Failed to get shared ${words(unshared)}`;
 }
 
-/** True if somebody looks at a node: from outside, or a node that is more than a way through. */
-function isRead(view: GraphView, name: string): boolean {
-  if (view.usesOf(name).length > 0) return true;
-  return view.parents(name).some(({ parent, role }) => {
-    const isWayThrough = role !== "backing" && (parent.driver === "raw" || isFilter(parent.driver));
-    return !isWayThrough || isRead(view, parent.name);
-  });
+/** True if a use asks for nothing beyond another one. */
+function isWithin(mine: PermissionMask, before: PermissionMask): boolean {
+  return mine.required.every((name) => before.required.includes(name)) &&
+    before.shared.every((name) => mine.shared.includes(name));
 }
 
-function conflict(mine: FileUse, other: FileUse | undefined): boolean {
-  return other !== undefined && (mine === "write" || other === "write");
-}
-
-function locked(path: string, use: FileUse): JoblogError {
-  const text = use === "write" ? 'Failed to get "write" lock' : 'Failed to get shared "write" lock';
+/** @throws {JoblogError} code "permissionConflict" when one use does not go with the others */
+function demandLocks(path: string, mine: PermissionMask, others: readonly PermissionMask[]): void {
+  const text = lockRefused(mine, joinedMask(others));
+  if (text === undefined) return;
   const hint = `Is another process using the image [${path}]? Delete the other node, or end the ` +
     "guest or job that uses it.";
-  return new JoblogError("permissionConflict", text, { subject: path, hint });
+  throw new JoblogError("permissionConflict", text, { subject: path, hint });
 }
 
 /** See the head of this file. */
 export class ImageLocks {
   readonly #place: LockPlace;
-  readonly #claims = new Map<string, Claimed>();
+  readonly #claims = new Map<string, Set<Claim>>();
 
   /** Nothing is claimed yet. */
   constructor(place: LockPlace) {
@@ -102,20 +99,21 @@ export class ImageLocks {
     use: FileUse,
     own: ReadonlySet<string> = NO_NODES,
   ): (() => void) | undefined {
-    const claimed = this.#claims.get(subject) ?? { ...NOT_CLAIMED };
-    if (claimed.isWritten || use === "write" && claimed.readers > 0) return undefined;
+    const mask = FILE_MASKS[use];
+    const claims = this.#claims.get(subject) ?? new Set();
+    const claimed = [...claims].map((each) => FILE_MASKS[each.use]);
+    if (PLAIN.has(use) && lockRefused(mask, joinedMask(claimed)) !== undefined) return undefined;
+    demandLocks(subject, mask, claimed);
     const { view } = this.#place;
     for (const { name, path } of this.#files().filter(({ identity }) => identity === subject)) {
       if (use === "read" && own.has(name)) continue;
-      if (conflict(use, useOf(view, name))) throw locked(path, use);
+      demandLocks(path, mask, [fileMaskOf(view, name)]);
     }
-    if (use === "write") claimed.isWritten = true;
-    else claimed.readers += 1;
-    this.#claims.set(subject, claimed);
-    let isHeld = true;
+    const claim: Claim = { use };
+    this.#claims.set(subject, claims.add(claim));
     return () => {
-      if (isHeld) this.#release(subject, use);
-      isHeld = false;
+      claims.delete(claim);
+      if (claims.size === 0 && this.#claims.get(subject) === claims) this.#claims.delete(subject);
     };
   }
 
@@ -135,10 +133,15 @@ export class ImageLocks {
   }
 
   /** Checks one more user of a node. @throws as `check` */
-  checkUse(node: string, kind: Use["kind"], isWriter: boolean): void {
+  checkUse(use: Use): void {
     const { view } = this.#place;
-    const uses = [...view.uses, { node, kind, isWriter }];
-    this.check(new GraphView(view.state, view.holds, uses));
+    this.check(new GraphView(view.state, view.holds, [...view.uses, use]));
+  }
+
+  /** Checks a filter that is to be put in. @throws as `check` */
+  checkFilter({ node: name, ...added }: GraphEventData["NodeAdded"]): void {
+    const node = { ...added, name, missing: null, bitmaps: [], position: 0 };
+    this.checkNodes([...this.#place.view.state.nodes, node]);
   }
 
   /**
@@ -150,22 +153,15 @@ export class ImageLocks {
   check(after: GraphView): void {
     const { view: before } = this.#place;
     for (const [identity, files] of this.#shared()) {
+      const claimed = [...this.#claims.get(identity) ?? []].map(({ use }) => FILE_MASKS[use]);
       for (const { name, path } of files) {
-        const use = useOf(after, name);
-        const now = useOf(before, name);
-        if (use === undefined || use === now || now === "write") continue;
+        const mask = fileMaskOf(after, name);
+        if (isWithin(mask, fileMaskOf(before, name))) continue;
         const others = files.filter((other) => other.name !== name);
-        const isRefused = conflict(use, this.#claimOf(identity)) ||
-          others.some((other) => conflict(use, useOf(after, other.name)));
-        if (isRefused) throw locked(path, use);
+        const masks = others.map((other) => fileMaskOf(after, other.name));
+        demandLocks(path, mask, [...claimed, ...masks]);
       }
     }
-  }
-
-  #claimOf(identity: string): FileUse | undefined {
-    const { readers, isWritten } = this.#claims.get(identity) ?? NOT_CLAIMED;
-    if (isWritten) return "write";
-    return readers > 0 ? "read" : undefined;
   }
 
   /** Files with more than one user, by identity: no others can be at odds. */
@@ -183,13 +179,5 @@ export class ImageLocks {
       if (edges.size > 0) return [];
       return [{ name, path: block.name, identity: block.identity }];
     });
-  }
-
-  #release(subject: string, use: FileUse): void {
-    const claimed = this.#claims.get(subject);
-    if (claimed === undefined) return;
-    if (use === "write") claimed.isWritten = false;
-    else claimed.readers -= 1;
-    if (!claimed.isWritten && claimed.readers === 0) this.#claims.delete(subject);
   }
 }

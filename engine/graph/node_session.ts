@@ -21,7 +21,7 @@ import { decideDissolve } from "./dissolving.ts";
 import { decidePivot, decideReplaceNode, decideSetChild } from "./edge_moves.ts";
 import { filterAdded, type FilterRequest } from "./filter_request.ts";
 import type { Graph } from "./graph.ts";
-import type { GraphView, Operation } from "./graph_view.ts";
+import type { FileUse, GraphView, Operation } from "./graph_view.ts";
 import { LiveNode, type LiveUse } from "./live_nodes.ts";
 import { isQcow2 } from "./node_files.ts";
 import { Opening, type PathOptions } from "./opening.ts";
@@ -152,14 +152,14 @@ export class NodeSession {
   /**
    * A way to a node for this job. It does not move when filters come in above the node.
    *
-   * @param isWriter true if the job writes there
+   * @param as how the job uses it
    * @throws {JoblogError} code "unknownNode", "nodeMissing", "nodeReadOnly", "permissionConflict"
    */
-  attach(name: string, isWriter = false): Edge {
+  attach(name: string, as: FileUse = "read"): Edge {
     this.find(name);
+    const isWriter = as !== "read" && as !== "backup-source";
     if (isWriter) this.#checkTarget(name);
-    this.#graph.locks.checkUse(name, "job", isWriter);
-    const use = this.#graph.live.use(name, "job", isWriter);
+    const use = this.#graph.use({ node: name, kind: "job", isWriter, as });
     this.#uses.add(use);
     return use.edge;
   }
@@ -181,6 +181,7 @@ export class NodeSession {
       if (request.driver === "copy-before-write") checkUnwritten(this.view, above);
       const children = { [role]: above, ...others };
       const node = filterAdded(graph, this.#owner.runId, request, children);
+      graph.locks.checkFilter(node.data);
       const edges = new Map<string, Edge>();
       for (const [each, child] of Object.entries(children)) {
         edges.set(each, graph.live.edgeTo(child));

@@ -91,7 +91,7 @@ export function nodeSource(nodes: JobNodes, name: string): SourceImage {
   nodes.check(name, "backup-source");
   nodes.hold(name, OF_SOURCES);
   const state = nodes.find(name);
-  const node = nodes.attach(name);
+  const node = nodes.attach(name, "backup-source");
   const layer = formatNodeOf(node);
   const backing = backingOf(nodes, name);
   const path = pathOf(nodes, state) ?? name;
@@ -121,7 +121,7 @@ export async function nodeStamp(nodes: JobNodes, name: string): Promise<string |
 /** The filter over the source is made before the job is: it leads to the target, and is refused. */
 function attachTarget(nodes: JobNodes, name: string, filter: string): Edge {
   try {
-    return nodes.attach(name, true);
+    return nodes.attach(name, "backup-target");
   } catch (error) {
     if (!(error instanceof JoblogError)) throw error;
     const job = `an unnamed block device (uses node '${name}' as 'root' child)`;

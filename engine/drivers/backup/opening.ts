@@ -95,6 +95,17 @@ export function precheckBackup(
   nodes.check(target, "backup-target");
 }
 
+/** The filter over the source leads to the target, and it is the filter that is refused. */
+async function share(target: CopyTarget): Promise<void> {
+  try {
+    await target.share?.();
+  } catch (error) {
+    if (!(error instanceof JoblogError)) throw error;
+    const text = `Could not create node: ${error.message}`;
+    throw new JoblogError("openFailed", text, { subject: target.path, cause: error });
+  }
+}
+
 /** A file that is to be made for a node, or is used by another: the graph's words, told early. */
 function fileRefusal(error: unknown, target: string, mode: string | undefined): unknown {
   if (error instanceof JoblogError && error.code === "permissionConflict") {
@@ -118,7 +129,8 @@ async function openTarget(
     const isOfNode = nodes !== undefined && isNode(nodes, parameters.source);
     if (isOfNode && !isRecovery) checkFilterName(nodes, parameters["filter-node-name"]);
     try {
-      return await TargetImage.open(name, { ...place, isRecovery, format, mode, source });
+      const isShared = isOfNode;
+      return await TargetImage.open(name, { ...place, isRecovery, format, mode, source, isShared });
     } catch (error) {
       throw isOfNode ? fileRefusal(error, name, mode) : error;
     }
@@ -157,6 +169,7 @@ export async function openImages(
     checkCompress(parameters, target.canCompress);
     checkBacking(target, backingOfNew(parameters.sync, source));
     checkSizes(source, target);
+    await share(target);
     const { node } = opened;
     const { nodes, isRecovery } = context;
     if (nodes !== undefined && node !== undefined) {

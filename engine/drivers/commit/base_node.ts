@@ -37,7 +37,7 @@ export class BaseNode {
   async open(): Promise<BlockNode> {
     if (this.#edge !== undefined) return this.#edge;
     if (this.#nodes.find(this.name).isReadOnly) await this.#nodes.setReadOnly(this.name, false);
-    return this.#edge = this.#nodes.attach(this.name, true);
+    return this.#edge = this.#nodes.attach(this.name, "write");
   }
 
   /** Lets it be as it was. Safe to call twice. */

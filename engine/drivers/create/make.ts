@@ -92,7 +92,7 @@ export async function makeFile(
   place: OpenContext,
 ) {
   const file = await openedFile(filename, place.baseFolder);
-  const release = await place.claim?.(file.identity, "write");
+  const release = await place.claim?.(file.identity, "new-file");
   try {
     if (place.claim !== undefined && release === undefined) {
       const text = `Node '${file.name}' is busy: block device is in use by another job`;
@@ -131,7 +131,7 @@ export async function makeQcow2(
   if (nodes === undefined) throw fault("file", "Cannot create an image: there are no nodes");
   const { file } = options;
   const name = typeof file === "string" ? nodes.find(file).name : await nodes.open(file);
-  const node = nodes.attach(name, true);
+  const node = nodes.attach(name, "new-file");
   const text = faultOf(options);
   if (text !== undefined) throw fault(name, text);
   const { version = "v3", preallocation, "lazy-refcounts": lazyRefcounts } = options;

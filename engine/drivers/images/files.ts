@@ -101,6 +101,8 @@ export interface FileRequest {
   readonly path: string;
   /** How it is used. */
   readonly use: Use;
+  /** How it is claimed, one after another; the last claim stays. @default as it is used */
+  readonly claimAs?: (file: ImageFile) => Promise<readonly Use[]>;
   /** What is done when it is not there. @default "never" */
   readonly create?: "never" | "ifMissing";
   /** Refuses it before it is claimed, by throwing. */
@@ -116,22 +118,27 @@ export interface FileRequest {
  * @throws {BlockError} with the errno when it cannot be opened; EBUSY as `FileClaims.take`
  */
 export async function openClaimed(place: ImagePlace, request: FileRequest): Promise<ImageFile> {
-  const { path, use, create = "never", check } = request;
+  const { path, use, create = "never", check, claimAs } = request;
   const { claims, openFile: open = openImageFile } = place;
   const options = { folder: place.folder, readOnly: use === "read", create };
   for (;;) {
     const file = await open(path, options);
-    const claim = { identity: file.identity, name: file.name, use };
+    const { identity, name } = file;
+    let held: FileUse | undefined;
     try {
       check?.(file);
       if (claims === undefined) return file;
-      await claims.take(claim);
+      for (const each of claimAs === undefined ? [use] : await claimAs(file)) {
+        if (held !== undefined) claims.giveBack(held);
+        held = { identity, name, use: each };
+        await claims.take(held);
+      }
       if (await isAsOpened(file)) return file;
     } catch (error) {
       await file.close();
       throw error;
     }
     await file.close();
-    claims.giveBack(claim);
+    if (held !== undefined) claims.giveBack(held);
   }
 }

@@ -13,6 +13,7 @@
 import { JoblogError } from "../../../events/log/errors.ts";
 import type { BlockNode } from "../../block/node.ts";
 import { formatQcow2 } from "../../block/qcow2/mod.ts";
+import type { Use } from "../driver.ts";
 import { type FileUse, type ImageFile, type ImagePlace, openClaimed } from "./files.ts";
 import type { NewImageMode } from "./parameters.ts";
 import { type ImageFormat, ProbedRawNode, probeFormat } from "./probe.ts";
@@ -34,6 +35,8 @@ export interface TargetOptions extends ImagePlace {
   readonly mode: NewImageMode | undefined;
   /** True after a stop of the process: it may be half written by the same job. */
   readonly isRecovery: boolean;
+  /** True: other jobs may write it beside this one, once `share` was called. @default false */
+  readonly isShared?: boolean;
 }
 
 /** What a target is made like. */
@@ -75,6 +78,14 @@ function checkApart(source: SourceImage, file: ImageFile): void {
   });
 }
 
+/** How a target that is to be shared is claimed at first. Source: QEMU 7.2 raw_co_create. */
+async function sharedUses(file: ImageFile, options: TargetOptions): Promise<readonly Use[]> {
+  const { mode, isRecovery, source } = options;
+  const isFound = mode === "existing" || isRecovery;
+  const { format = isFound ? await probeFormat(file) : source.format } = options;
+  return [...isFound ? [] : ["new-file" as const], ...format === "raw" ? [] : ["image" as const]];
+}
+
 /** What a job knows of its target, and may ask of it. */
 export interface CopyTarget {
   /** Its path. */
@@ -93,6 +104,13 @@ export interface CopyTarget {
   readonly node: BlockNode;
   /** Bytes that the image gives out at once: 1 for raw. */
   readonly clusterSize: number;
+  /**
+   * Lets others do what goes together with a backup to it: a raw one they may write, too. Absent =
+   * nobody is kept from anything. Source: QEMU 7.2 block/copy-before-write.c cbw_child_perm.
+   *
+   * @throws {JoblogError} code "permissionConflict"
+   */
+  readonly share?: () => Promise<void>;
   /** Opens the image that is in the file. */
   use(): Promise<BlockNode>;
   /** Makes the image anew, whatever is in the file. */
@@ -142,7 +160,9 @@ export class TargetImage implements CopyTarget {
     const { mode, isRecovery, source } = options;
     const create = mode === "existing" ? "never" : "ifMissing";
     const check = (file: ImageFile) => checkApart(source, file);
-    const file = await openClaimed(options, { path, use: "write", create, check });
+    const claimAs = (opened: ImageFile) => sharedUses(opened, options);
+    const claim = options.isShared === true ? { claimAs } : {};
+    const file = await openClaimed(options, { path, use: "write", create, check, ...claim });
     try {
       if (mode === undefined && !isRecovery && file.size > 0) refuseNotEmpty(file);
       const { format = mode === "existing" ? await probeFormat(file) : options.source.format } =
@@ -190,6 +210,15 @@ export class TargetImage implements CopyTarget {
   /** Its files, the top first. Those below it are known once it is open. */
   get files(): readonly FileUse[] {
     return this.#files;
+  }
+
+  /** See `CopyTarget.share`; only where it was opened to be shared. */
+  async share(): Promise<void> {
+    const { claims, isShared } = this.#options;
+    if (claims === undefined || isShared !== true || this.format !== "raw") return;
+    const { identity, path: name } = this;
+    claims.giveBack({ identity, name, use: "new-file" });
+    await claims.take({ identity, name, use: "backup-target" });
   }
 
   /** Opens the image that is in the file. */

@@ -255,7 +255,7 @@ async function openTarget(
 function take(nodes: JobNodes, target: string): Edge {
   nodes.check(target, "mirror-target");
   nodes.hold(target);
-  return nodes.attach(target, true);
+  return nodes.attach(target, "mirror-target");
 }
 
 /**

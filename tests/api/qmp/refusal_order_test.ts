@@ -246,4 +246,21 @@ describe("drive-backup", () => {
     await stage.client.status("j", "concluded");
     assertEquals(stage.folder.read("base.raw"), stage.folder.read("src.raw"));
   });
+
+  it("has one target together with other backups, as long as nobody makes it anew", async () => {
+    await stage.pair();
+    const at = { device: "s", sync: "full", speed: 1 };
+    await stage.must("blockdev-backup", { ...at, "job-id": "one", target: "t" });
+    const target = { target: "t.raw", format: "raw" };
+    await stage.must("drive-backup", { ...at, "job-id": "two", ...target, mode: "existing" });
+    const resize = 'Failed to get "resize" lock';
+    await refusals("drive-backup", [
+      [{ ...at, "job-id": "j", ...target }, resize],
+      [{ ...at, "job-id": "j", ...target, format: "qcow2" }, resize],
+      [
+        { ...at, "job-id": "j", ...target, target: "src.raw", mode: "existing" },
+        'Could not create node: Failed to get "write" lock',
+      ],
+    ]);
+  });
 });

@@ -3,6 +3,7 @@ import { describe, it } from "@std/testing/bdd";
 import { linkSync } from "node:fs";
 import { join } from "node:path";
 import { JoblogError } from "../../../events/log/errors.ts";
+import type { Use } from "../../../engine/drivers/nodes.ts";
 import { type Bench, qcow2, raw, withBench } from "./graph_bench.ts";
 
 const WRITE = 'Failed to get "write" lock';
@@ -57,7 +58,7 @@ describe("Graph and the files that nodes share", () => {
       await graph.add(raw("a"));
       const writers = [graph.writer("a"), graph.writer("a")];
       graph.reader("a");
-      bench.session("1").attach("a", true);
+      bench.session("1").attach("a", "write");
       for (const writer of writers) await writer.write(0, new Uint8Array(512));
     }));
 
@@ -118,9 +119,69 @@ describe("Graph and the files that nodes share", () => {
       const session = bench.session("1");
       const name = await session.resolve("a.raw");
       const path = join(bench.folder, "a.raw");
-      assertLocked(assertThrows(() => session.attach(name, true)) as Error, WRITE, path);
+      assertLocked(assertThrows(() => session.attach(name, "write")) as Error, WRITE, path);
       assertLocked(assertThrows(() => session.attach(name)) as Error, SHARED, path);
       await session.release();
+    }));
+});
+
+describe("Graph and the files of jobs over nodes", () => {
+  /** What the second of two jobs is told; undefined = both may have the file. */
+  async function told(bench: Bench, one: Use, other: Use): Promise<string | undefined> {
+    const sessions = [bench.session("1"), bench.session("2")] as const;
+    sessions[0].attach("a", one);
+    try {
+      sessions[1].attach("b", other);
+      return undefined;
+    } catch (error) {
+      assert(error instanceof JoblogError, String(error));
+      assertEquals(error.code, "permissionConflict");
+      return error.message;
+    } finally {
+      for (const session of sessions) await session.release();
+    }
+  }
+
+  /** Source: `qemu-storage-daemon` 7.2 with two raw nodes over one file. */
+  const TOLD: readonly (readonly [one: Use, other: Use, text: string | undefined])[] = [
+    ["backup-target", "backup-target", undefined],
+    ["backup-target", "mirror-target", SHARED],
+    ["mirror-target", "backup-target", WRITE],
+    ["mirror-target", "mirror-target", WRITE],
+    ["backup-source", "backup-source", undefined],
+    ["backup-source", "backup-target", WRITE],
+    ["backup-target", "backup-source", SHARED],
+    ["backup-target", "new-file", 'Failed to get "resize" lock'],
+    ["backup-target", "image", 'Failed to get "resize" lock'],
+    ["mirror-target", "read", 'Failed to get "consistent read" lock'],
+  ];
+  for (const [one, other, text] of TOLD) {
+    it(`${one}, then ${other}: ${text ?? "both"}`, () =>
+      withBench(async (bench) => {
+        await bench.graph.add(raw("a"));
+        await bench.graph.add(second("b", "a"));
+        assertEquals(await told(bench, one, other), text);
+      }));
+  }
+
+  it("lets a backup write what a mirror reads, and no mirror", () =>
+    withBench(async (bench) => {
+      await bench.graph.add(raw("a"));
+      await bench.graph.add(second("b", "a"));
+      const [mirror, other] = [bench.session("1"), bench.session("2")];
+      await mirror.insertFilter({ above: "a", driver: "mirror_top", make: (child) => child });
+      assertThrows(() => other.attach("b", "mirror-target"), JoblogError, "consistent read");
+      other.attach("b", "backup-target");
+      await other.release();
+      await mirror.release();
+      const [writer, late] = [bench.session("3"), bench.session("4")];
+      writer.attach("b", "mirror-target");
+      await assertRejects(
+        () => late.insertFilter({ above: "a", driver: "mirror_top", make: (child) => child }),
+        JoblogError,
+        'Failed to get "consistent read" lock',
+      );
+      for (const session of [late, writer]) await session.release();
     }));
 });
 
@@ -159,6 +220,21 @@ describe("ImageLocks.claim()", () => {
       assertEquals([locks.claim("x", "write"), locks.claim("x", "read")], [undefined, undefined]);
       writer();
       assert(locks.claim("x", "write"));
+      return Promise.resolve();
+    }));
+
+  it("lets backups have one target, and tells who wants more of the lock", () =>
+    withBench(({ graph: { locks } }) => {
+      const made = locks.claim("x", "new-file")!;
+      assertThrows(() => locks.claim("x", "backup-target"), JoblogError, 'shared "resize"');
+      made();
+      const first = locks.claim("x", "backup-target")!;
+      const second = locks.claim("x", "backup-target")!;
+      assertThrows(() => locks.claim("x", "new-file"), JoblogError, 'get "resize" lock');
+      assertEquals(locks.claim("x", "read"), undefined);
+      first();
+      second();
+      assert(locks.claim("x", "image"));
       return Promise.resolve();
     }));
 });

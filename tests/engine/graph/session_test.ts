@@ -104,7 +104,7 @@ describe("NodeSession: targets", () => {
       await bench.graph.add({ ...raw("b"), "read-only": true });
       const session = bench.session("1");
       const text = "Block node is read-only";
-      assertThrows(() => session.attach("b", true), Error, text);
+      assertThrows(() => session.attach("b", "write"), Error, text);
       const others = { target: "b" };
       const filter = { above: "a", driver: "copy-before-write", others };
       const insert = () => session.insertFilter({ ...filter, make: (child) => child });

@@ -33,7 +33,7 @@ describe("OpenContext.nodes", () => {
   it("opens a path as nodes of the job, which go with it", () =>
     withStage(async (stage, joblog) => {
       stage.open = async (nodes) => {
-        nodes.attach(await nodes.resolve("b.raw"), true);
+        nodes.attach(await nodes.resolve("b.raw"), "write");
       };
       const job = await joblog.start({ type: "toy", id: "j" });
       const { runId } = job.state;
