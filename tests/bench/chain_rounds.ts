@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { JsonObject } from "../../events/log/event.ts";
 import { openJoblog } from "../../mod.ts";
 import { figure, median, medianRatio, optionsOf, placeName, printGoal, timed } from "./measure.ts";
+import { BareWriters } from "./bare_writes.ts";
 import { StorageDaemon } from "./storage_daemon.ts";
 
 const MIB = 1_048_576;
@@ -31,6 +32,8 @@ export interface ChainCase {
   readonly isActive?: boolean;
   /** The image that must show the data afterwards. */
   readonly shows: string;
+  /** True adds sides without a job: what a new file takes of two threads, see `bare_writes.ts`. */
+  readonly isLimited?: boolean;
 }
 
 interface Place {
@@ -75,26 +78,55 @@ async function qemus(work: ChainCase, { folder }: Place): Promise<number> {
   return tookMs;
 }
 
+async function bare({ folder }: Place, bytes: number, source?: string): Promise<number> {
+  const path = join(folder, "bare.raw");
+  const writers = await BareWriters.start();
+  try {
+    fs.writeFileSync(path, "");
+    fs.truncateSync(path, bytes);
+    return await timed(() =>
+      source === undefined ? writers.fill(path, bytes) : writers.copy(path, bytes, source)
+    );
+  } finally {
+    await writers.stop();
+    fs.rmSync(path, { force: true });
+  }
+}
+
 async function measure(work: ChainCase, place: Place, rounds: number): Promise<void> {
-  const mib = fs.statSync(join(place.folder, "data.raw")).size / MIB;
-  const rates = { ours: [] as number[], qemu: [] as number[] };
+  const data = join(place.folder, "data.raw");
+  const bytes = fs.statSync(data).size;
+  const names = ["ours", "qemu", "copy", "bare"] as const;
+  const rates: Record<typeof names[number], number[]> = { ours: [], qemu: [], copy: [], bare: [] };
+  const sides = [["ours", ours], ["qemu", qemus]] as const;
   for (let round = 0; round <= rounds; round++) {
-    for (const [name, run] of [["ours", ours], ["qemu", qemus]] as const) {
+    const note = (name: keyof typeof rates, tookMs: number) => {
+      if (round > 0) rates[name].push(bytes / MIB / tookMs * 1_000);
+    };
+    for (const [name, run] of sides) {
       work.make(place.folder);
-      const tookMs = await run(work, place);
-      if (round > 0) rates[name].push(mib / tookMs * 1_000);
+      note(name, await run(work, place));
       if (round < rounds) continue;
-      qemuImg("compare", join(place.folder, "data.raw"), join(place.folder, work.shows));
+      qemuImg("compare", data, join(place.folder, work.shows));
     }
+    if (work.isLimited !== true) continue;
+    note("copy", await bare(place, bytes, data));
+    note("bare", await bare(place, bytes));
   }
   console.log(work.name);
-  for (const name of ["ours", "qemu"] as const) {
+  for (const name of names) {
+    if (rates[name].length === 0) continue;
     const all = rates[name].map((rate) => figure(rate)).join(" ");
     console.log(`  ${name.padEnd(6)} ${figure(median(rates[name])).padStart(6)} MiB/s   (${all})`);
   }
   const ratio = medianRatio(rates.ours, rates.qemu);
   const [least, aim] = work.goal;
   printGoal(`  ours / qemu ${figure(ratio, 2)}`, `${least}, aim ${aim}`, ratio >= least);
+  if (work.isLimited !== true) return;
+  const ofOurs = (side: "copy" | "bare") => figure(medianRatio(rates.ours, rates[side]), 2);
+  console.log(`  ours / copy ${ofOurs("copy")}, ours / bare ${ofOurs("bare")}`);
+  const most = figure(medianRatio(rates.bare, rates.qemu), 2);
+  console.log(`  bare / qemu ${most}: more than that no job can reach`);
 }
 
 function makeData(path: string, mib: number): void {

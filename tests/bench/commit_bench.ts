@@ -8,6 +8,8 @@
  *   take turns; round 0 warms up and is not counted. Medians are printed.
  * - QEMU's side is `qemu-storage-daemon` with block-commit, from its command to its end; the active
  *   one is completed as soon as it is ready.
+ * - Beside the active one stands what a new sparse file takes of two threads at once, each with its
+ *   half, without any job: `bare` only writes, `copy` reads the data before.
  * - The log of ours is the real one: SQLite, synchronous=FULL, on the disk of `--log`.
  * - What comes out in the last round is compared with the data.
  */
@@ -62,6 +64,7 @@ const ACTIVE: ChainCase = {
   nodes: midNode,
   args: { device: "mid" },
   isActive: true,
+  isLimited: true,
   shows: "base.raw",
 };
 
