@@ -109,6 +109,20 @@ describe("backup of nodes", () => {
     joblog = await open();
   });
 
+  it("sync=top of a node that holds nothing copies nothing", async () => {
+    for (const [name, readZeroes] of [["void", false], ["zeros", true]] as const) {
+      await joblog.nodes.add({
+        driver: "null-co",
+        "node-name": name,
+        size: 8 * MIB,
+        "read-zeroes": readZeroes,
+      });
+      const job = await start({ source: name, target: "copy", sync: "top" });
+      const { ret, progress } = await job.done;
+      assertEquals([name, ret, progress.total], [name, 0, readZeroes ? 8 * MIB : 0]);
+    }
+  });
+
   it("refuses what a job holds, and the same node twice", async () => {
     const held = await start({ source: "disk", target: "copy" }, { speed: 1 });
     const busy = "Node 'copy' is busy: block device is in use by block job: backup";

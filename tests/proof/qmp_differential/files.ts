@@ -69,7 +69,9 @@ export class ScriptFiles {
       of("mid.qcow2"),
       `${SIZE}`,
     );
-    qemuIo(of("mid.qcow2"), ["write -P 17 512k 640k", "write -P 18 3M 64k"]);
+    // More pieces than a script has steps: each time that QEMU pauses a held job for somebody else
+    // it lets it take one.
+    qemuIo(of("mid.qcow2"), ["write -P 17 512k 7M"]);
     qemuImg("create", "-q", "-f", "qcow2", "-b", "mid.qcow2", "-F", "qcow2", of("top.qcow2"));
     qemuIo(of("top.qcow2"), ["write -P 33 1M 512k", "write -P 34 6M 128k"]);
     qemuImg("create", "-q", "-f", "qcow2", of("t.qcow2"), `${SIZE}`);

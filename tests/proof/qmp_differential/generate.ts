@@ -104,13 +104,15 @@ class Writer {
 
   /**
    * A stream leaves holes where nothing is below, and QEMU makes zeros of them: see the deviations.
-   * So what a layer holds is not asked for any more.
+   * So what a layer holds is not asked for any more. Nor is what a target without bytes holds, if
+   * flushes may fail: QEMU does not flush what it has not written.
    */
   #whole(args: JsonObject): JsonObject {
-    const isOfChain = this.scene.chain.includes(args["device"] as string);
-    return this.#hasStreamed && isOfChain && args["sync"] === "top"
-      ? { ...args, sync: "full" }
-      : args;
+    const { chain, targets, hasBackups } = this.scene;
+    const device = args["device"] as string;
+    const isChance = this.#hasStreamed && chain.includes(device) ||
+      !hasBackups && targets.includes(device);
+    return isChance && args["sync"] === "top" ? { ...args, sync: "full" } : args;
   }
 
   nodeCommand(): Command {
