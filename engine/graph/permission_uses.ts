@@ -33,7 +33,8 @@ export const FILE_MASKS: Readonly<Record<FileUse, PermissionMask>> = {
   write: { required: ["consistent-read", "write", "resize"], shared: NO_WRITERS },
   image: { required: ["consistent-read", "write", "resize"], shared: NO_WRITERS },
   "new-file": { required: ["write", "resize"], shared: NO_RESIZING },
-  "backup-source": { required: [], shared: NO_WRITERS },
+  // Its filter, which comes last, lets nobody write.
+  "backup-source": { required: [], shared: PERMISSIONS },
   "backup-target": { required: ["write"], shared: NO_RESIZING },
   "mirror-target": { required: ["write"], shared: ["write-unchanged"] },
 };

@@ -247,6 +247,18 @@ describe("drive-backup", () => {
     assertEquals(stage.folder.read("base.raw"), stage.folder.read("src.raw"));
   });
 
+  it("is refused the file of its own source, which is as it was", async () => {
+    await stage.pair();
+    const before = stage.folder.read("src.raw");
+    const at = { "job-id": "j", device: "s", sync: "full", target: "src.raw", format: "raw" };
+    const shared = 'Failed to get shared "write" lock';
+    await refusals("drive-backup", [[{ ...at, mode: "existing" }, shared], [at, shared]]);
+    assertEquals(stage.client.story.filter((line) => line.startsWith("j ")), [
+      ...["j created", "j null", "j created", "j null"],
+    ]);
+    assertEquals(stage.folder.read("src.raw"), before);
+  });
+
   it("has one target together with other backups, as long as nobody makes it anew", async () => {
     await stage.pair();
     const at = { device: "s", sync: "full", speed: 1 };

@@ -148,9 +148,7 @@ describe("Graph and the files of jobs over nodes", () => {
     ["backup-target", "mirror-target", SHARED],
     ["mirror-target", "backup-target", WRITE],
     ["mirror-target", "mirror-target", WRITE],
-    ["backup-source", "backup-source", undefined],
-    ["backup-source", "backup-target", WRITE],
-    ["backup-target", "backup-source", SHARED],
+    ["backup-source", "backup-target", undefined],
     ["backup-target", "new-file", 'Failed to get "resize" lock'],
     ["backup-target", "image", 'Failed to get "resize" lock'],
     ["mirror-target", "read", 'Failed to get "consistent read" lock'],
@@ -163,6 +161,24 @@ describe("Graph and the files of jobs over nodes", () => {
         assertEquals(await told(bench, one, other), text);
       }));
   }
+
+  it("lets nobody write what a backup copies, from the moment on at which its filter is there", () =>
+    withBench(async (bench) => {
+      await bench.graph.add(raw("a"));
+      await bench.graph.add(second("b", "a"));
+      const [backup, other] = [bench.session("1"), bench.session("2")];
+      const filter = { above: "a", driver: "copy-before-write" };
+      other.attach("b", "backup-target");
+      await assertRejects(
+        () => backup.insertFilter({ ...filter, make: (child) => child }),
+        JoblogError,
+        SHARED,
+      );
+      await other.release();
+      await backup.insertFilter({ ...filter, make: (child) => child });
+      assertThrows(() => other.attach("b", "backup-target"), JoblogError, WRITE);
+      for (const session of [other, backup]) await session.release();
+    }));
 
   it("lets a backup write what a mirror reads, and no mirror", () =>
     withBench(async (bench) => {
