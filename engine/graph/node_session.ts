@@ -182,10 +182,9 @@ export class NodeSession {
       const children = { [role]: above, ...others };
       const node = filterAdded(graph, this.#owner.runId, request, children);
       graph.locks.checkFilter(node.data);
-      const edges = new Map<string, Edge>();
-      for (const [each, child] of Object.entries(children)) {
-        edges.set(each, graph.live.edgeTo(child));
-      }
+      const edges = new Map<string, Edge>(
+        Object.entries(children).map(([each, child]) => [each, graph.live.edgeTo(child)]),
+      );
       const moves = decideReplaceNode(graph.view, above, node.data.node);
       await graph.live.move(moves, async () => {
         const block = request.make(edges.get(role)!, edges);
@@ -276,8 +275,10 @@ export class NodeSession {
 
   #dissolve(isMeant: (node: NodeState) => boolean, record: Recorder): Promise<void> {
     const [graph, { runId }] = [this.#graph, this.#owner];
+    const isMine = (node: NodeState) => node.owner === runId && isMeant(node);
+    // Who has nothing there waits for nobody: one that was refused asks again who is about to go.
+    if (!this.view.state.nodes.some(isMine)) return Promise.resolve();
     return graph.alone(async () => {
-      const isMine = (node: NodeState) => node.owner === runId && isMeant(node);
       const changes = decideDissolve(graph.view, isMine);
       if (changes.length === 0) return;
       await graph.live.move(changes, () => record(changes));

@@ -150,6 +150,18 @@ describe("nodes that a job holds", () => {
     await stage.client.status("b", "concluded");
     await stage.must("blockdev-mirror", { ...at, "job-id": "m" });
   });
+
+  it("block-stream: a commit that was told to be gone keeps nobody off", async () => {
+    // What a header names is read-only, and is made so again when the commit is over.
+    const file = { driver: "file", filename: "top.qcow2" };
+    await stage.must("blockdev-add", { driver: "qcow2", "node-name": "top", file });
+    await stage.must("block-commit", { "job-id": "c", device: "top" });
+    await stage.client.status("c", "ready");
+    await stage.must("job-cancel", { id: "c" });
+    await stage.client.status("c", "null");
+    await stage.must("block-stream", { "job-id": "s", device: "top" });
+    await stage.client.status("s", "null");
+  });
 });
 
 describe("jobs of type create", () => {

@@ -71,7 +71,8 @@ export class ScriptFiles {
     );
     // More pieces than a script has steps: each time that QEMU pauses a held job for somebody else
     // it lets it take one.
-    qemuIo(of("mid.qcow2"), ["write -P 17 512k 7M"]);
+    const pieces = [...new Array(32).keys()].map((at) => `write -P 17 ${at * 256 + 128}k 128k`);
+    qemuIo(of("mid.qcow2"), pieces);
     qemuImg("create", "-q", "-f", "qcow2", "-b", "mid.qcow2", "-F", "qcow2", of("top.qcow2"));
     qemuIo(of("top.qcow2"), ["write -P 33 1M 512k", "write -P 34 6M 128k"]);
     qemuImg("create", "-q", "-f", "qcow2", of("t.qcow2"), `${SIZE}`);

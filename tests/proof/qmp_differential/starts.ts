@@ -101,7 +101,7 @@ function streamArguments(chance: Chance, scene: Scene, id: string): JsonObject {
 function commitArguments(chance: Chance, scene: Scene, id: string): JsonObject {
   // A name that cannot be had is told before the job is created, and in QEMU behind it.
   const { "filter-node-name": _name, ...args } = common(chance, scene, id);
-  return {
+  const drawn: JsonObject = {
     ...args,
     device: nodeOf(chance, scene.chain.slice(0, 1), scene),
     ...(chance.isOneIn(2) ? { "top-node": nodeOf(chance, scene.chain.slice(0, 2), scene) } : {}),
@@ -111,6 +111,10 @@ function commitArguments(chance: Chance, scene: Scene, id: string): JsonObject {
     ...(chance.isOneIn(15) ? { "backing-file": chance.pick(["base.raw", "x.raw"]) } : {}),
     ...onError(chance),
   };
+  // That of an active layer copies all in its first step, and is ready at the next pause.
+  const { speed: _speed, ...free } = drawn;
+  const isInner = drawn["top-node"] === "mid" || drawn["top"] !== undefined;
+  return drawn["speed"] === 1 && !isInner ? free : drawn;
 }
 
 function given(args: { readonly [name: string]: Json | undefined }): JsonObject {
