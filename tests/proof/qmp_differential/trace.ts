@@ -40,11 +40,13 @@ export function canonical(value: Json | undefined): string {
 }
 
 /**
- * How far a failing copy came, another one may begin: then only whether it is whole counts.
- *
- * How far one came that is cancelled on its way counts for nothing, see `isOnItsWay`.
+ * What counts of the progress of a job that is not under way: its numbers, or only whether it is
+ * whole. How far one came that is cancelled on its way counts for nothing, see `isOnItsWay`.
  */
-type Exactness = "numbers" | "whole";
+export type Exactness = "numbers" | "whole";
+
+/** By the type of the job. */
+type ExactnessOf = (type: string) => Exactness;
 
 function progress(current: Json | undefined, total: Json | undefined, exact: Exactness): string {
   if (current !== total) return "partial";
@@ -66,9 +68,10 @@ function replyText(message: Message, folder: string): string {
   return wordsOf(`= ${error.class}: ${error.desc}`, folder);
 }
 
-function eventText({ event, data }: Message, exact: Exactness): readonly [string, string] {
+function eventText({ event, data }: Message, exactOf: ExactnessOf): readonly [string, string] {
   const { id, device, status, len, offset, error, operation, action, type, speed } = data!;
   const job = (device ?? id) as string;
+  const exact = exactOf(type as string);
   switch (event) {
     case "JOB_STATUS_CHANGE":
       return [job, status as string];
@@ -103,10 +106,11 @@ const IS_END = /^(pending|PENDING|CANCELLED|COMPLETED|concluded|null)/;
 /** Where a job may be anywhere on its way. */
 const UNDER_WAY = new Set(["running", "paused"]);
 
-function jobText(job: JobNow, folder: string, exact: Exactness): string {
+function jobText(job: JobNow, folder: string, exactOf: ExactnessOf): string {
   const { info, blockInfo, status } = job;
   const { "current-progress": current, "total-progress": total, error, type, id } = info;
   const words = [`${id} ${type} ${status}`];
+  const exact = exactOf(type as string);
   const isOpen = error === "Operation canceled" && isOnItsWay(blockInfo?.["speed"], exact);
   if (!UNDER_WAY.has(status) && !isOpen) words.push(progress(current, total, exact));
   if (error !== undefined) words.push(`error ${error}`);
@@ -125,7 +129,7 @@ export function traceOf(
   jobs: readonly JobNow[],
   rests: boolean,
   folder: string,
-  exact: Exactness,
+  exactOf: ExactnessOf,
 ): StepTrace {
   const replies: string[] = [];
   const events = new Map<string, string[]>();
@@ -137,7 +141,7 @@ export function traceOf(
       early = [...ends];
       continue;
     }
-    const [job, text] = eventText(message, exact);
+    const [job, text] = eventText(message, exactOf);
     const words = wordsOf(text, folder);
     events.set(job, [...events.get(job) ?? [], words]);
     if (IS_END.test(words)) ends.push(`${job} ${words}`);
@@ -147,7 +151,7 @@ export function traceOf(
     events: new Map([...events].map(([job, texts]) => [job, steadied(texts)])),
     ends,
     early,
-    jobs: jobs.map((job) => jobText(job, folder, exact)),
+    jobs: jobs.map((job) => jobText(job, folder, exactOf)),
     rests,
   };
 }
