@@ -51,6 +51,7 @@ export class MirrorJob implements DriverJob {
   readonly #end: MirrorEnd;
   #work: MirrorWork | undefined;
   #hasRun = false;
+  #pauseCount = 0;
 
   /** @param images both images; the job owns them and closes them */
   constructor(parameters: MirrorParameters, images: MirrorImages) {
@@ -85,6 +86,7 @@ export class MirrorJob implements DriverJob {
 
   /** Waits for what is in flight, and takes a checkpoint if one is worth anything. */
   async pause(): Promise<void> {
+    this.#pauseCount++;
     await this.#work?.settle();
   }
 
@@ -168,7 +170,11 @@ export class MirrorJob implements DriverJob {
     if (isStuck && work.lastAction === "ignore") await context.sleep(IGNORED_RETRY_MS);
     if (isReady(context.job)) return;
     let delayMs = context.speed.account(charged);
-    while (delayMs > 0 && !copies.isCancelled && !work.isFailed) {
+    const pauseCount = this.#pauseCount;
+    // A pause drops the rest of the wait, as QEMU's sleep does.
+    while (
+      delayMs > 0 && !copies.isCancelled && !work.isFailed && pauseCount === this.#pauseCount
+    ) {
       // Timers know whole milliseconds; a rest of less would be asked for again and again.
       await context.sleep(Math.min(Math.ceil(delayMs), LIMIT_SLEEP_MS));
       delayMs = context.speed.account(0);

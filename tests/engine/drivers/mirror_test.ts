@@ -282,12 +282,15 @@ describe("mirror speed", () => {
     assert(bed.isEqual);
   });
 
-  it("wakes to a raised speed", async () => {
-    const bed = await MirrorBed.open();
-    const job = await bed.start({ "buf-size": KIB_64 }, { speed: 1 });
-    await bed.world.ports.advance(5_000);
-    assertEquals(job.state.status, "running");
-    await bed.world.done(job.setSpeed(0));
-    assertEquals(job.state.status, "ready");
-  });
+  for (const wake of ["setSpeed", "pause"] as const) {
+    it(`drops what is left to wait at a raised speed, and at a pause: ${wake}`, async () => {
+      const bed = await MirrorBed.open();
+      const job = await bed.start({}, { speed: 1 });
+      await bed.world.ports.advance(5_000);
+      assertEquals(job.state.status, "running");
+      await bed.world.done(wake === "pause" ? job.pause() : job.setSpeed(0));
+      if (wake === "pause") await bed.world.done(job.resume());
+      assertEquals(job.state.status, "ready");
+    });
+  }
 });
