@@ -8,7 +8,8 @@
  *   other nodes may stand for, they share what `FILE_MASKS` says.
  *
  * Source: QEMU 7.2 block.c bdrv_child_perm, bdrv_default_perms; block/copy-before-write.c
- * cbw_child_perm; block/mirror.c mirror_start_job; block/stream.c stream_start; block/create.c.
+ * cbw_child_perm; block/mirror.c mirror_start_job; block/stream.c stream_start; block/commit.c
+ * bdrv_commit_top_child_perm; block/create.c.
  */
 import type { NodeState } from "../../events/job/graph_state.ts";
 import {
@@ -73,8 +74,15 @@ function maskOf(
     const { required } = childUse("filtered", above, isReadOnly);
     return { required, shared: NO_WRITERS };
   }
+  if (driver === "commit_top") return committed(childUse("filtered", above, isReadOnly));
   if (isFilter(driver) || driver === "raw") return childUse("filtered", above, isReadOnly);
   return childUse(role === "backing" ? "backing" : "storage", above, isReadOnly);
+}
+
+/** What a commit takes down to the base may be written there: it shows the same from above. */
+function committed({ required, shared }: PermissionMask): PermissionMask {
+  const kept = required.filter((name) => name !== "consistent-read");
+  return { required: kept, shared: [...shared, "write"] };
 }
 
 /** The uses of a node: those of its parents, then those from outside. */

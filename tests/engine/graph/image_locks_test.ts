@@ -3,6 +3,7 @@ import { describe, it } from "@std/testing/bdd";
 import { linkSync } from "node:fs";
 import { join } from "node:path";
 import { JoblogError } from "../../../events/log/errors.ts";
+import type { Edge } from "../../../engine/block/edge.ts";
 import type { Use } from "../../../engine/drivers/nodes.ts";
 import { type Bench, qcow2, raw, withBench } from "./graph_bench.ts";
 
@@ -178,6 +179,21 @@ describe("Graph and the files of jobs over nodes", () => {
       await backup.insertFilter({ ...filter, make: (child) => child });
       assertThrows(() => other.attach("b", "backup-target"), JoblogError, WRITE);
       for (const session of [other, backup]) await session.release();
+    }));
+
+  it("lets a commit write what it shows from above, also under a backup of that", () =>
+    withBench(async (bench) => {
+      await bench.graph.add(qcow2("top"));
+      const [, , base] = bench.graph.view.chain("top").map(({ name }) => name);
+      const mid = bench.graph.view.chain("top")[1]!.name;
+      const [backup, commit] = [bench.session("1"), bench.session("2")];
+      const above = { above: mid, make: (child: Edge) => child };
+      await backup.insertFilter({ ...above, driver: "copy-before-write" });
+      await commit.setReadOnly(base!, false);
+      assertThrows(() => commit.attach(base!, "write"), JoblogError, "Permission conflict");
+      await commit.insertFilter({ ...above, driver: "commit_top", role: "backing" });
+      commit.attach(base!, "write");
+      for (const session of [commit, backup]) await session.release();
     }));
 
   it("lets a backup write what a mirror reads, and no mirror", () =>
