@@ -116,6 +116,14 @@ export class GraphView {
     return this.parents(name).length === 0;
   }
 
+  /** True if anybody but one job leads to a node, also through filters of that job. */
+  isLed(name: string, runId: string): boolean {
+    return this.usesOf(name).some(({ kind }) => kind === "guest") ||
+      this.parents(name).some(({ parent }) =>
+        parent.owner !== runId || this.isLed(parent.name, runId)
+      );
+  }
+
   /** Names of a node and of everything below it. */
   below(name: string): ReadonlySet<string> {
     const found = new Set<string>();

@@ -218,7 +218,7 @@ export class NodeSession {
       for (const each of [before, after]) this.find(each);
       if (before === after) return;
       const changes = decidePivot(view, before, after);
-      await live.move(changes, () => record([...changes, ...this.#adopted(after)]));
+      await live.move(changes, () => record([...changes, ...this.#adopted(before, after)]));
     });
   }
 
@@ -287,11 +287,11 @@ export class NodeSession {
   }
 
   /** What the user's graph leads to must outlive the job that opened it. */
-  #adopted(after: string): readonly GraphChange[] {
-    return [...this.view.below(after)].flatMap((name): readonly GraphChange[] => {
-      if (this.view.node(name)?.owner !== this.#owner.runId) return [];
-      return [{ type: "NodeAdopted", data: { node: name, isExplicit: name === after } }];
-    });
+  #adopted(before: string, after: string): readonly GraphChange[] {
+    const [{ view }, { runId }] = [this, this.#owner];
+    if (!view.isLed(before, runId)) return [];
+    return [...view.below(after)].filter((name) => view.node(name)?.owner === runId)
+      .map((node) => ({ type: "NodeAdopted", data: { node, isExplicit: node === after } }));
   }
 
   async #formatOf(file: string): Promise<string> {

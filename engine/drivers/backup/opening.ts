@@ -1,8 +1,6 @@
 /** The two images of a backup: which pairs are refused. */
 
 import { JoblogError } from "../../../events/log/errors.ts";
-import { BlockError } from "../../block/errors.ts";
-import { systemWords } from "../../block/system_words.ts";
 import { checkFilterName } from "../chain/filter_name.ts";
 import { LaidFilter } from "../chain/laid_filter.ts";
 import type { JsonObject, OpenContext } from "../driver.ts";
@@ -11,6 +9,7 @@ import { backingOfNew, checkBacking, checkSizes } from "../images/pair.ts";
 import { openSourceImage, type SourceImage } from "../images/source.ts";
 import type { JobNodes } from "../nodes.ts";
 import { type CopyTarget, TargetImage } from "../images/target.ts";
+import { targetRefusal } from "../images/target_refusal.ts";
 import type { WriterGate } from "./guests.ts";
 import { canCompress, isNode, nodeSource, nodeStamp, nodeTarget } from "./node_images.ts";
 import {
@@ -106,17 +105,6 @@ async function share(target: CopyTarget): Promise<void> {
   }
 }
 
-/** A file that is to be made for a node, or is used by another: the graph's words, told early. */
-function fileRefusal(error: unknown, target: string, mode: string | undefined): unknown {
-  if (error instanceof JoblogError && error.code === "permissionConflict") {
-    return new JoblogError("openFailed", error.message, { subject: target, cause: error });
-  }
-  const isOpening = error instanceof BlockError && error.operation === "open";
-  if (!isOpening || mode !== "absolute-paths" || error.code === "EBUSY") return error;
-  const text = `Could not create '${target}': ${systemWords(error)}`;
-  return new JoblogError("openFailed", text, { subject: target, cause: error });
-}
-
 async function openTarget(
   parameters: BackupParameters,
   context: OpenContext,
@@ -132,7 +120,7 @@ async function openTarget(
       const isShared = isOfNode;
       return await TargetImage.open(name, { ...place, isRecovery, format, mode, source, isShared });
     } catch (error) {
-      throw isOfNode ? fileRefusal(error, name, mode) : error;
+      throw isOfNode ? targetRefusal(error, name, mode) : error;
     }
   }
   checkApart(parameters.source, name);

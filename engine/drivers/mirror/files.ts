@@ -63,7 +63,12 @@ class MirrorFiles implements MirrorImages {
     const hasBacking = isMade && backingOfNew(sync, this.#pair.source) !== undefined;
     const isBlank = this.#parameters["target-is-zero"] ||
       (isMade ? !hasBacking : target.format !== "raw" && await isOneHole(target.node));
-    return { node: target.node, isBlank, isFound: !isMade, clusterSize: target.clusterSize };
+    return {
+      node: target.node,
+      isBlank,
+      areHolesCounted: !isMade,
+      clusterSize: target.clusterSize,
+    };
   }
 
   pivot(source: { replace(child: TargetImage["node"]): void }): void {

@@ -15,10 +15,10 @@ export interface MirrorTarget {
   /** True if it reads as zeros all over. */
   readonly isBlank: boolean;
   /**
-   * True if the job did not make it: what needs no copying because it is blank counts as copied, as
-   * it does in QEMU, which zeroes such a target. @default false
+   * True if what needs no copying because both are blank counts as copied, as it does in QEMU: if
+   * the job did not make the target, or a raw image is below the source. @default false
    */
-  readonly isFound?: boolean;
+  readonly areHolesCounted?: boolean;
   /** Bytes that it gives out at once; 1 = it has no clusters. */
   readonly clusterSize: number;
   /**

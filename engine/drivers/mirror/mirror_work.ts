@@ -164,7 +164,7 @@ export class MirrorWork {
       const isTargetBlank = target.isBlank;
       const request = { dirty, sync, isTargetBlank, extent, topExtent };
       const left = await fillInitialSet(request, this.#context);
-      if (target.isFound === true && point === undefined && left > 0) {
+      if (target.areHolesCounted === true && point === undefined && left > 0) {
         this.#besidesBytes += left;
         void this.#context.step({ kind: "hole", offset: 0, length: dirty.size, work: left });
       }

@@ -150,7 +150,6 @@ class MirrorNodes implements MirrorImages {
     checkUses(nodes, { source, target: target.name, replaces });
     checkFilterName(nodes, name, "");
     nodes.hold(source);
-    const edge = target.name === undefined ? undefined : take(nodes, target.name);
     const gates: Edge[] = [];
     const filter = await nodes.insertFilter({
       above: source,
@@ -163,6 +162,8 @@ class MirrorNodes implements MirrorImages {
         return gate;
       },
     });
+    // The source is asked for first, as in QEMU.
+    const edge = target.name === undefined ? undefined : take(nodes, target.name);
     return new MirrorNodes(nodes, source, parameters, { gate: gates[0]!, filter, target, edge });
   }
 
@@ -181,7 +182,9 @@ class MirrorNodes implements MirrorImages {
     const { header, backing } = layer;
     const clusterSize = header === undefined ? 1 : 2 ** header.clusterBits;
     const isDetached = backing === undefined && referenceOf(this.#nodes, name) !== undefined;
-    const known = { node, clusterSize, isDetached, isFound: !isNew };
+    // A raw image holds all of its bytes. Source: QEMU 7.2 block/io.c bdrv_is_allocated_above.
+    const isRawBelow = this.#nodes.chain(this.#source).at(-1)?.driver !== "qcow2";
+    const known = { node, clusterSize, isDetached, areHolesCounted: !isNew || isRawBelow };
     if (isBegun) return { ...known, isBlank: false };
     const isEmpty = async () => header === undefined ? isNew : await isOneHole(edge);
     const isBlank = this.#parameters["target-is-zero"] || !isDetached && await isEmpty();

@@ -24,6 +24,7 @@ import { FileClaims } from "../images/files.ts";
 import type { ImageFormat } from "../images/probe.ts";
 import { IMAGE_FORMATS, probeFormat } from "../images/probe.ts";
 import { SAME_IMAGE, TargetImage } from "../images/target.ts";
+import { targetRefusal } from "../images/target_refusal.ts";
 import type { JobNodes } from "../nodes.ts";
 import type { MirrorParameters } from "./parameters.ts";
 
@@ -233,7 +234,7 @@ export async function newTarget(
   const image = { node: nodes.block(source), path, format, backing: undefined, files };
   try {
     const opened = await TargetImage.open(parameters.target, {
-      ...{ folder, claims, isRecovery, format, mode, source: image },
+      ...{ folder, claims, isRecovery, format, mode, source: image, isShared: true },
     });
     return new NewTarget(nodes, parameters, { source, below: known.below }, {
       image: opened,
@@ -241,7 +242,9 @@ export async function newTarget(
     });
   } catch (error) {
     claims.release();
-    if (!(error instanceof JoblogError) || error.message !== SAME_IMAGE) throw error;
+    if (!(error instanceof JoblogError) || error.message !== SAME_IMAGE) {
+      throw targetRefusal(error, parameters.target, mode);
+    }
     throw new JoblogError("invalidParameter", "Can't mirror node into itself", {
       subject: "target",
       hint: "Name another file as the target; links and hard links lead to the same one.",

@@ -214,11 +214,22 @@ describe("pivot of a mirror", () => {
     const file = { driver: "file", filename: "flat.raw", "read-only": true };
     await joblog.nodes.remove("flat");
     await joblog.nodes.add({ driver: "raw", "node-name": "ro", file, "read-only": true });
+    const guest = await joblog.nodes.reader("ro");
     const job = await ready({ source: "ro", target: "new.raw", "node-name": "new" });
     await job.complete();
     assertEquals((await job.done).error, null);
     assertEquals(node("new")!.isReadOnly, true);
     await assertRejects(() => joblog.nodes.writer("new"), Error, "read-only");
+    await guest.close();
+  });
+
+  it("leaves nothing of the target in the graph when nobody was to be led to it", async () => {
+    const job = await ready({ source: "flat", target: "new.raw", "node-name": "new" });
+    await job.complete();
+    assertEquals((await job.done).error, null);
+    // Its nodes go when it has let go of them, which another job waits for.
+    await (await ready({ source: "flat", target: "other.raw", "node-name": "new" })).cancel();
+    assert(sameBytes(folder.read("new.raw"), folder.read("flat.raw")));
   });
 
   it("fails when what it was to replace is no longer what the source shows", async () => {
