@@ -147,13 +147,23 @@ class Writer {
       ? this.transaction()
       : this.verb();
     // What is made for whom is another question.
-    if (command.execute.startsWith("drive-")) return this.verb();
+    if (command.execute.startsWith("drive-") || this.#tellsHoles(command)) return this.verb();
+    this.#hasStreamed ||= command.execute === "block-stream";
     return { ...command, arguments: spoilt(chance, command.arguments as JsonObject) };
+  }
+
+  /** True for a commit of the active layer behind a stream, which asks what the layer holds, too. */
+  #tellsHoles({ execute, arguments: args }: Command): boolean {
+    const { "top-node": node, top } = args as JsonObject;
+    const isInner = node !== undefined && node !== "top" ||
+      top !== undefined && top !== "top.qcow2";
+    return this.#hasStreamed && execute === "block-commit" && !isInner;
   }
 
   start(): Command {
     const { scene } = this;
     const drawn = startFrom(this.chance, scene, this.newId());
+    if (this.#tellsHoles(drawn)) return this.verb();
     const command = { ...drawn, arguments: this.#whole(drawn.arguments as JsonObject) };
     this.#hasStreamed ||= command.execute === "block-stream";
     const isChain = command.execute === "block-stream" || command.execute === "block-commit";
