@@ -47,8 +47,8 @@ export type RecordChanges = (changes: readonly NodeChange[]) => Promise<void>;
  * How a job uses a node, or something else that other jobs may want too.
  *
  * `read`: lets nobody write it. `write`, `image`: lets nobody else write it; an image has its
- * tables there. `new-file`: makes it, or empties it. `backup-target`: lets others write it, but not change
- * its size. `backup-source`, `mirror-target`: as those of QEMU's jobs.
+ * tables there. `new-file`: makes it, or empties it. `backup-target`: lets others write it, but not
+ * change its size. `backup-source`: its filter speaks for it. `mirror-target`: lets nobody use it.
  *
  * `read` and `write` are refused for what another job has claimed by undefined, the others by the
  * lock that they cannot have. Source: QEMU 7.2 block/file-posix.c raw_check_lock_bytes.

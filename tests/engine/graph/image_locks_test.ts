@@ -163,7 +163,7 @@ describe("Graph and the files of jobs over nodes", () => {
       }));
   }
 
-  it("lets nobody write what a backup copies, from the moment on at which its filter is there", () =>
+  it("lets nobody write what a backup copies, from the moment on at which its filter is in", () =>
     withBench(async (bench) => {
       await bench.graph.add(raw("a"));
       await bench.graph.add(second("b", "a"));

@@ -152,7 +152,7 @@ class Writer {
     return { ...command, arguments: spoilt(chance, command.arguments as JsonObject) };
   }
 
-  /** True for a commit of the active layer behind a stream, which asks what the layer holds, too. */
+  /** True for a commit of the active layer behind a stream: it asks what the layer holds, too. */
   #tellsHoles({ execute, arguments: args }: Command): boolean {
     const { "top-node": node, top } = args as JsonObject;
     const isInner = node !== undefined && node !== "top" ||
