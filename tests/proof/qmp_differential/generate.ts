@@ -104,14 +104,14 @@ class Writer {
 
   /**
    * A stream leaves holes where nothing is below, and QEMU makes zeros of them: see the deviations.
-   * So what a layer holds is not asked for any more. Nor is what a target without bytes holds, if
+   * So what a layer holds is not asked for any more. Nor is a target without bytes copied, if
    * flushes may fail: QEMU does not flush what it has not written.
    */
   #whole(args: JsonObject): JsonObject {
-    const { chain, targets, hasBackups } = this.scene;
+    const { sources, chain, targets, hasBackups } = this.scene;
     const device = args["device"] as string;
-    const isChance = this.#hasStreamed && chain.includes(device) ||
-      !hasBackups && targets.includes(device);
+    if (!hasBackups && targets.includes(device)) return { ...args, device: sources[0]! };
+    const isChance = this.#hasStreamed && chain.includes(device);
     return isChance && args["sync"] === "top" ? { ...args, sync: "full" } : args;
   }
 
