@@ -51,7 +51,7 @@ describe("Closings", () => {
     assertEquals(client.story.slice(-2), ["x null", "= ok"]);
   });
 
-  it("shows what rests: members that wait for others, and what its user has to finalize", async () => {
+  it("shows what rests: members that wait for others, and what a user must finalize", async () => {
     await group({ x: {}, y: { hangs: true } });
     await client.status("x", "waiting");
     assertEquals(await seen(), ["y running", "x waiting"]);
