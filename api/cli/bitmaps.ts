@@ -52,7 +52,7 @@ const list: BitmapCommand["work"] = async (invocation, tools, [image]) => {
   const bitmaps = await tools.bitmaps(image!);
   invocation.tell(
     bitmaps.map(bitmapValue),
-    () => bitmaps.map((each) => `${bitmapLine(each)}\n`).join(""),
+    () => bitmaps.map((each) => `${bitmapLine(each)}\n`).join("") || "no bitmaps\n",
   );
   return EXIT.ok;
 };

@@ -14,10 +14,16 @@ export function reportFailure(terminal: Terminal, thrown: unknown, json: boolean
     const error = { code, message, subject, expected, actual, hint, exitStatus: EXIT[exit] };
     terminal.err(`${JSON.stringify({ error })}\n`);
   } else {
-    terminal.err(`joblog: ${message}\n`);
+    terminal.err(`joblog: ${namingJob(report)}\n`);
     if (hint !== undefined) terminal.err(`hint: ${hint}\n`);
   }
   return EXIT[exit];
+}
+
+/** QEMU's words do not say which job it was that is not there. */
+function namingJob({ code, message, subject }: ErrorReport): string {
+  if (code !== "unknownJob" || subject === undefined || message.includes(subject)) return message;
+  return `${message}: "${subject}"`;
 }
 
 /** On the command line the user and the program are one: a fault is told as it is. */

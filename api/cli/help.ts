@@ -24,7 +24,10 @@ export function usageOf(error: CommanderError): JoblogError<"usage"> {
   const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
   const text = first!.replace(/\.$/, "");
   const guess = /\(Did you mean .*\?\)/.exec(rest.join(" "))?.[0].slice(1, -1);
-  return new JoblogError("usage", `Cannot understand the command line: ${text}`, {
-    hint: guess === undefined ? HELP_HINT : `${guess} ${HELP_HINT}`,
-  });
+  return notUnderstood(text, guess === undefined ? HELP_HINT : `${guess} ${HELP_HINT}`);
+}
+
+/** A command line that does not say what it is to say. */
+export function notUnderstood(text: string, hint = HELP_HINT): JoblogError<"usage"> {
+  return new JoblogError("usage", `Cannot understand the command line: ${text}`, { hint });
 }

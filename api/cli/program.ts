@@ -20,7 +20,7 @@ import { resumeJobs } from "./run.ts";
 import { RUN_KINDS } from "./run_kinds.ts";
 import { addChangeOptions } from "./run_options.ts";
 import { placeOf, type QmpOptions, serve, type ServeOptions, serveQmp } from "./serve.ts";
-import { commandOf, SHOWN, usageOf } from "./help.ts";
+import { commandOf, notUnderstood, SHOWN, usageOf } from "./help.ts";
 import { sendVerb } from "./verbs.ts";
 
 /** What a command does; commander has checked that its options are these. */
@@ -109,9 +109,12 @@ class Program {
       "Run a job, here or in the process that writes the log",
     )
       .option("--resume", "go on with the jobs that an earlier process left");
-    run.argument("[kind]", "kind of the job").usage("[options] [kind]");
+    // A kind that is none is named before options that only a kind would have.
+    run.argument("[kind]", "kind of the job").usage("[options] [kind]")
+      .allowUnknownOption().allowExcessArguments();
     this.#on(run, (invocation, [kind], options: { readonly resume?: boolean }) => {
       const kinds = RUN_KINDS.map(({ name }) => `"${name}"`).join(", ");
+      if (kind?.startsWith("-") === true) throw notUnderstood(`unknown option '${kind}'`);
       if (kind !== undefined) throw usageError("kind of job", `is none of ${kinds}`, kind);
       if (options.resume === true) return resumeJobs(invocation);
       throw new JoblogError("usage", "Cannot run: no kind of job is named", {

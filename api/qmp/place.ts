@@ -11,7 +11,7 @@
  */
 import { chmod, lstat, rename, rm } from "node:fs/promises";
 import { connect, type Server } from "node:net";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { JoblogError } from "../service.ts";
 
 /** Longest path of a unix socket, in bytes. Source: Linux unix(7), sun_path. */
@@ -20,11 +20,15 @@ const PATH_BYTES_MAX = 107;
 /** Milliseconds after which a socket that does not answer counts as one that is in use. */
 const ANSWER_MS_MAX = 2_000;
 
-function unusable(path: string, state: string, cause?: unknown): JoblogError<"socketUnusable"> {
+function unusable(
+  path: string,
+  state: string,
+  more: { readonly cause?: unknown; readonly hint?: string } = {},
+): JoblogError<"socketUnusable"> {
   return new JoblogError("socketUnusable", `Cannot listen on socket "${path}": ${state}`, {
     subject: path,
     hint: "Choose another path, or end what is there.",
-    ...(cause === undefined ? {} : { cause }),
+    ...more,
   });
 }
 
@@ -59,7 +63,11 @@ async function claim(path: string): Promise<void> {
     throw unusable(path, `its path has over ${PATH_BYTES_MAX} bytes`);
   }
   const found = await lstat(path).catch(() => undefined);
-  if (found === undefined) return;
+  if (found === undefined) {
+    if (await identityOf(dirname(resolve(path))) !== undefined) return;
+    const hint = "Make the folder, or choose a path in another one.";
+    throw unusable(path, "its folder does not exist", { hint });
+  }
   if (!found.isSocket()) throw unusable(path, "a file that is no socket is there");
   if (await isAnswered(path)) throw unusable(path, "another server listens on it");
 }
@@ -102,7 +110,8 @@ export async function listenUnix(server: Server, name: string): Promise<Place> {
     if (beside !== path) await rename(beside, path);
   } catch (error) {
     server.close();
-    throw unusable(path, error instanceof Error ? error.message : String(error), error);
+    const state = error instanceof Error ? error.message : String(error);
+    throw unusable(path, state, { cause: error });
   }
   const own = await identityOf(path);
   return {

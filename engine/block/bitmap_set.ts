@@ -17,7 +17,8 @@ import {
 import { BlockError } from "./errors.ts";
 
 function invalid(message: string, subject: string): BlockError {
-  return new BlockError("EINVAL", message, { operation: "write", subject });
+  const hint = `Give a name of 1 to ${BITMAP_NAME_MAX} bytes that no other bitmap has.`;
+  return new BlockError("EINVAL", message, { operation: "write", subject, hint });
 }
 
 /**

@@ -47,8 +47,8 @@ export interface BitmapChecks {
   readonly allowInconsistent?: boolean;
 }
 
-function refused(code: string, message: string, subject: string): BlockError {
-  return new BlockError(code, message, { operation: "write", subject });
+function refused(code: string, message: string, subject: string, hint: string): BlockError {
+  return new BlockError(code, message, { operation: "write", subject, hint });
 }
 
 /** @throws {BlockError} EINVAL when a bit may not stand for so many bytes */
@@ -59,21 +59,26 @@ export function checkGranularity(granularity: number): void {
   const text = granularity > GRANULARITY_MAX && isPower
     ? "Granularity must be at most 2147483648"
     : "Granularity must be power of 2 and at least 512";
-  throw refused("EINVAL", text, String(granularity));
+  const hint = "Give a power of two from 512 to 2147483648, such as 65536.";
+  throw refused("EINVAL", text, String(granularity), hint);
 }
 
 /** @throws {BlockError} EBUSY or EINVAL, as QEMU words it, when a bitmap may not be used now */
 export function checkBitmap(bitmap: DirtyBitmap, checks: BitmapChecks = {}): void {
   const name = bitmap.name ?? "";
-  const fail = (code: string, state: string) => refused(code, `Bitmap '${name}' ${state}`, name);
+  const fail = (code: string, state: string, hint: string) =>
+    refused(code, `Bitmap '${name}' ${state}`, name, hint);
   if (bitmap.isBusy) {
-    throw fail("EBUSY", "is currently in use by another operation and cannot be used");
+    const hint = "Wait until the job that has it has ended.";
+    throw fail("EBUSY", "is currently in use by another operation and cannot be used", hint);
   }
   if (checks.isChange === true && bitmap.isReadOnly) {
-    throw fail("EPERM", "is readonly and cannot be modified");
+    const hint = "Open its image for writing.";
+    throw fail("EPERM", "is readonly and cannot be modified", hint);
   }
   if (bitmap.isInconsistent && checks.allowInconsistent !== true) {
-    throw fail("EINVAL", "is inconsistent and cannot be used");
+    const hint = "Its bits were lost: remove it, and begin with a new one and a full backup.";
+    throw fail("EINVAL", "is inconsistent and cannot be used", hint);
   }
 }
 
@@ -214,7 +219,7 @@ export class DirtyBitmap {
     if (source.size !== this.size) {
       const sizes = `(destination size is ${this.size}, source size is ${source.size})`;
       const text = `Bitmaps are of different sizes ${sizes} and can't be merged`;
-      throw refused("EINVAL", text, this.name ?? "");
+      throw refused("EINVAL", text, this.name ?? "", "Merge bitmaps of images of one length.");
     }
     this.#map.markAll(source.#map);
   }

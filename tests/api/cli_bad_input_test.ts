@@ -73,9 +73,50 @@ describe("joblog bad input", () => {
     assert((await at.run("pase", "a")).err.includes("\nhint: Did you mean pause? "));
     const wrongMoment = await at.run("replay", "--at", "yesterday");
     assert(!wrongMoment.err.includes("openapi"), wrongMoment.err);
+    const kind = await at.run("run", "restore", "--source", "a.raw");
+    assert(
+      kind.err.startsWith('joblog: Cannot use kind of job "restore": it is none of'),
+      kind.err,
+    );
+    const option = await at.run("run", "--frob");
+    assert(option.err.includes("unknown option '--frob'\n"), option.err);
     const plain = await at.run("pause");
     assert(plain.err.startsWith("joblog: "), plain.err);
     assert(plain.err.includes("\nhint: "), plain.err);
+  });
+
+  it("names the job that is not there", async () => {
+    const { status, err } = await at.run("pause", "nope");
+    assertEquals([status, err.split("\n")[0]], [4, 'joblog: Job not found: "nope"']);
+  });
+
+  it("says what helps with the image or bitmap that was given, and not with another", async () => {
+    const hintOf = async (...args: string[]) => {
+      const { status, err } = await at.run(...args);
+      assert(status === 1 || status === 3, err);
+      return err.split("\n").find((line) => line.startsWith("hint: "))?.slice(6);
+    };
+    const files = ["--source", "a.raw", "--target", "b.raw"];
+    assertEquals(
+      await hintOf("run", "backup", ...files, "--source-format", "qcow2"),
+      "Name a qcow2 image that is whole, or give the format that this file has.",
+    );
+    assertEquals(
+      await hintOf("run", "backup", ...files, "--sync", "incremental"),
+      "Name a bitmap that the source has.",
+    );
+    await at.run("image", "create", "-f", "qcow2", "d.qcow2", "1M");
+    const image = at.path("d.qcow2");
+    assertEquals(
+      await hintOf("bitmap", "add", image, "b", "--granularity", "7"),
+      "Give a power of two from 512 to 2147483648, such as 65536.",
+    );
+    assertEquals((await at.run("bitmap", "list", image)).out, "no bitmaps\n");
+    assertEquals((await at.run("bitmap", "add", image, "b")).status, 0);
+    assertEquals(
+      await hintOf("bitmap", "add", image, "b"),
+      "Give a name of 1 to 1023 bytes that no other bitmap has.",
+    );
   });
 
   it("ends with 4 for what is not in the log, and shows help with 0", async () => {

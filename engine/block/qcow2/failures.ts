@@ -7,6 +7,7 @@ export function malformed(name: string, what: string): BlockError {
   return new BlockError("EINVAL", `Cannot open "${name}" as qcow2: ${what}`, {
     operation: "open",
     subject: name,
+    hint: "Name a qcow2 image that is whole, or give the format that this file has.",
   });
 }
 

@@ -151,7 +151,8 @@ export function syncOf(input: JsonObject): { readonly [N in keyof SyncParameters
   const bitmap = textParameter(input, "bitmap");
   const mode = choiceParameter(input, "bitmap-mode", BITMAP_MODES);
   if (isBitmapSync(sync) && bitmap === undefined) {
-    refuseParameter("bitmap", `must provide a valid bitmap name for '${sync}' sync mode`);
+    const text = `must provide a valid bitmap name for '${sync}' sync mode`;
+    refuseParameter("bitmap", text, undefined, "Name a bitmap that the source has.");
   }
   if (sync === "incremental" && mode !== undefined && mode !== "on-success") {
     const text = "Bitmap sync mode must be 'on-success' when using sync mode 'incremental'";

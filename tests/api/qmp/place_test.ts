@@ -62,6 +62,13 @@ describe("listenUnix()", () => {
     assertEquals(statSync(path).size, 8);
   });
 
+  it("names the folder that is not there", async () => {
+    const inside = join(folder, "none", "qmp.sock");
+    const error = await assertRejects(() => listenUnix(server(), inside), JoblogError);
+    const text = `Cannot listen on socket "${inside}": its folder does not exist`;
+    assertEquals([error.message, error.subject], [text, inside]);
+  });
+
   it("replaces a socket that a killed server left", async () => {
     const script = fileURLToPath(new URL("./socket_holder.ts", import.meta.url));
     const holder = spawnRuntime(script, [path]);
