@@ -118,6 +118,12 @@ export const DEVIATIONS: readonly Deviation[] = [
     scenarios: [],
   },
   {
+    id: "compressed-clusters-replace-others",
+    what: "A backup that compresses may overwrite what its target holds; QEMU fails with EIO",
+    why: "A target may be used again; the clusters that it held are given back",
+    scenarios: [],
+  },
+  {
     id: "cut-files-are-errors",
     what:
       "Behind the end of a file that was cut below its open node a read fails; QEMU reads zeros",

@@ -83,6 +83,7 @@ const OF_SOURCES = [
   "commit-target",
   "drive-del",
   "mirror-target",
+  "replace",
   "stream",
 ] as const;
 

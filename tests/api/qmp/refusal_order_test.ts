@@ -137,6 +137,11 @@ describe("nodes that a job holds", () => {
       "(uses node 'mid' as 'file' child).";
     const onto = { device: "s", target: "mid", sync: "full", "job-id": "k" };
     await refusals("blockdev-mirror", [[onto, conflict("an unnamed block device", "root")]]);
+    const shown = "Cannot replace 'mid' by a node mirrored from 's', because it cannot be " +
+      "guaranteed that doing so would not lead to an abrupt change of visible data";
+    await stage.raw("u", "small.raw");
+    const over = { ...onto, target: "u", replaces: "mid" };
+    await refusals("blockdev-mirror", [[over, shown]]);
     const text = `Could not create node: ${conflict("node 'g'", "target")}`;
     await refusals("blockdev-backup", [[{ ...onto, "filter-node-name": "g" }, text]]);
     await stage.must("block-commit", { "job-id": "c", device: "top", "top-node": "mid" });
