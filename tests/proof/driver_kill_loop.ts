@@ -7,7 +7,8 @@
  * - `--seed` chooses images, writes and moments; what meets what is left to the machine.
  * - `--budget-s` ends the proof after so many seconds. @default no bound
  * - `--rounds` kills each driver so often: backup, mirror, stream, commit of inner layers and of
- *   the active one, each in all its cases, and changes of the graph of nodes.
+ *   the active one, each in all its cases, changes of the graph of nodes, and bitmaps that images
+ *   keep, under backups by them.
  *   @default 200, or no bound when there is a budget
  * - `--only` takes the cases alone whose name begins with the text, as `stream, nodes`.
  * - `--keep` leaves the folder there when something was found.
@@ -23,6 +24,7 @@ import { parseArgs } from "node:util";
 import { HAS_QEMU, NO_QEMU } from "../engine/block/qcow2/qemu.ts";
 import { numbersFrom } from "../engine/block/qcow2/seeded.ts";
 import { ImageFolder } from "../support/images.ts";
+import { BitmapKills } from "./driver_kill_loop/bitmap_kills.ts";
 import { BackupKills, type BackupShape } from "./driver_kill_loop/backup_kills.ts";
 import { ChainKills } from "./driver_kill_loop/chain_kills.ts";
 import type { ChainScene } from "./driver_kill_loop/chain_scene.ts";
@@ -38,7 +40,7 @@ const ROUNDS_OF_JOB = 6;
 /** Left of the budget for the last job to end. */
 const SETTLE_MS = 8_000;
 
-type DriverName = "backup" | "mirror" | "stream" | "commit" | "active commit" | "graph";
+type DriverName = "backup" | "mirror" | "stream" | "commit" | "active commit" | "graph" | "bitmaps";
 
 interface Row {
   readonly driver: DriverName;
@@ -70,6 +72,7 @@ const ROWS: readonly Row[] = [
     return chainRow(driver as DriverName, shape, scene);
   }),
   { driver: "graph", shape: "random", make: (folder, seed) => new GraphKills(folder, seed) },
+  { driver: "bitmaps", shape: "kept", make: (folder, seed) => new BitmapKills(folder, seed) },
   backupRow("top of a chain to qcow2"),
   mirrorRow("write-blocking"),
   backupRow("raw to raw"),

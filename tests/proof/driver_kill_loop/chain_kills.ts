@@ -34,6 +34,7 @@ import {
   type KillCase,
   killInTime,
   type KillOutcome,
+  LONG_MS,
 } from "./kill_case.ts";
 import { type LogView, nodesWithoutJobs, readLogView } from "./log_view.ts";
 
@@ -41,8 +42,6 @@ const SCRIPT = fileURLToPath(new URL("./job_process.ts", import.meta.url));
 const SIZE = 4 * 2 ** 20;
 /** So slow that most processes are killed while they copy. */
 const SPEED = 4 * 2 ** 20;
-/** Longer than any process needs, also on a machine that is very busy: who needs more hangs. */
-const LONG_MS = 300_000;
 /** The last steps of a job take about so long. */
 const CLOSING_MS = 40;
 

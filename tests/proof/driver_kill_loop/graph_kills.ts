@@ -28,6 +28,7 @@ import {
   type KillCase,
   killInTime,
   type KillOutcome,
+  LONG_MS,
 } from "./kill_case.ts";
 import { readLogView } from "./log_view.ts";
 
@@ -63,7 +64,7 @@ export class GraphKills implements KillCase {
     let count = 0;
     const isEarly = random(6) === 0;
     const ended = await killInTime(script, {
-      afterMs: isEarly ? random(1_000) : 60_000,
+      afterMs: isEarly ? random(1_000) : LONG_MS,
       afterCount: isEarly ? Infinity : 1 + random(40),
       onLine: (line) => line === "did" && ++count > 0,
     });

@@ -5,6 +5,9 @@ import type { Joblog } from "../../../mod.ts";
 import type { SpawnedScript } from "../../support/spawn_runtime.ts";
 import { checkByQemu, HAS_QEMU } from "../../engine/block/qcow2/qemu.ts";
 
+/** Milliseconds that no process needs, not even on a very busy machine: who needs more hangs. */
+export const LONG_MS = 300_000;
+
 /**
  * What a kill met: nothing to speak of yet, a job at work, its last steps (between the beginning of
  * its finalization and its conclusion), or a job that was over before.

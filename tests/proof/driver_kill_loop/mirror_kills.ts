@@ -19,12 +19,11 @@ import {
   type KillCase,
   killInTime,
   type KillOutcome,
+  LONG_MS,
 } from "./kill_case.ts";
 
 const SCRIPT = fileURLToPath(new URL("./mirror_process.ts", import.meta.url));
 const SIZE = 6 * 2 ** 20;
-/** Longer than any process needs for what it is to tell. */
-const LONG_MS = 60_000;
 
 /** How a mirror copies beside the guest. */
 export type CopyMode = "background" | "write-blocking";
