@@ -97,8 +97,7 @@ export function nodeSource(nodes: JobNodes, name: string): SourceImage {
   const backing = backingOf(nodes, name);
   const path = pathOf(nodes, state) ?? name;
   const known = { node, path, format: formatOf(state), backing, files: [] };
-  const hasLayer = backing !== undefined && layer.layerExtent !== undefined;
-  const topExtent = hasLayer ? layer.layerExtent!.bind(layer) : extentOfNothing(layer);
+  const topExtent = layer.layerExtent?.bind(layer) ?? extentOfNothing(layer);
   return topExtent === undefined ? known : { ...known, topExtent };
 }
 

@@ -53,6 +53,11 @@ afterEach(async () => {
 });
 
 describe("backup of nodes", () => {
+  it("top: copies what an image holds, also with nothing below it, as QEMU does", async () => {
+    const { progress } = await (await start({ source: "disk", target: "copy", sync: "top" })).done;
+    assertEquals([progress.current, progress.total], [6 * MIB, 6 * MIB]);
+  });
+
   it("keeps the moment while a guest writes", async () => {
     const guest = await joblog.nodes.writer("disk");
     const before = await bytesOf(guest, MIB);
