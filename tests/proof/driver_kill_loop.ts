@@ -20,10 +20,10 @@
  * finding, and when a driver was not killed at work once: then nothing was proved.
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { HAS_QEMU, NO_QEMU } from "../engine/block/qcow2/qemu.ts";
 import { numbersFrom } from "../engine/block/qcow2/seeded.ts";
 import { ImageFolder } from "../support/images.ts";
+import { proofCount, proofTime, scriptOptions } from "../support/script_options.ts";
 import { BitmapKills } from "./driver_kill_loop/bitmap_kills.ts";
 import { BackupKills, type BackupShape } from "./driver_kill_loop/backup_kills.ts";
 import { ChainKills } from "./driver_kill_loop/chain_kills.ts";
@@ -148,29 +148,24 @@ function told(name: DriverName, totals: Totals): string {
 
 /** Runs the proof. @returns the exit status */
 export async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      "budget-s": { type: "string" },
-      rounds: { type: "string" },
-      only: { type: "string", default: "" },
-      keep: { type: "boolean", default: false },
-    },
-  });
-  const budgetS = values["budget-s"];
-  const rounds = Number(values.rounds ?? (budgetS === undefined ? ROUNDS : Infinity));
-  const seed = Number(values.seed);
-  const startMs = performance.now();
-  const endMs = startMs + Number(budgetS ?? Infinity) * 1_000 - SETTLE_MS;
+  const defaults = {
+    seed: 1,
+    "budget-s": Infinity,
+    rounds: Infinity,
+    only: "",
+    keep: false,
+  } as const;
+  const { seed, only, keep, ...values } = scriptOptions(args, defaults);
+  const time = proofTime(values["budget-s"], SETTLE_MS);
+  const rounds = proofCount(values.rounds, ROUNDS, time);
   const run: Run = {
     totals: Object.fromEntries(ROWS.map(({ driver }) => [driver, zero()])) as Run["totals"],
     rounds,
-    isKept: values.keep,
+    isKept: keep,
     random: numbersFrom(seed),
-    isOver: () => performance.now() >= endMs,
+    isOver: time.isOver,
   };
-  const rows = ROWS.filter(({ driver, shape }) => `${driver}, ${shape}`.startsWith(values.only));
+  const rows = ROWS.filter(({ driver, shape }) => `${driver}, ${shape}`.startsWith(only));
   const drivers = [...new Set(rows.map(({ driver }) => driver))];
   if (!HAS_QEMU) console.log(`driver kill loop: no image is checked by QEMU: ${NO_QEMU}`);
   let finding: string | undefined;
@@ -179,17 +174,17 @@ export async function main(args: readonly string[]): Promise<number> {
     finding = await proveJob(nextRow(rows, run), run);
   }
   for (const name of drivers) console.log(`driver kill loop: ${told(name, run.totals[name])}`);
-  const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   console.log(
-    `driver kill loop: ${finding === undefined ? "no" : "1"} finding, seed ${seed}, ${seconds} s`,
+    `driver kill loop: ${finding === undefined ? "no" : "1"} finding, seed ${seed}, ` +
+      `${time.seconds()} s`,
   );
   if (finding !== undefined) console.log(`BROKEN ${finding}`);
   const idle = drivers.filter((name) => run.totals[name].atWork + run.totals[name].closing === 0);
   // A short budget does not meet each driver.
-  const unproved = budgetS === undefined || idle.length === drivers.length ? idle : [];
+  const unproved = !time.hasBudget || idle.length === drivers.length ? idle : [];
   if (drivers.length === 0 || unproved.length > 0) {
     console.log(
-      `NOTHING PROVED of ${unproved.join(", ") || values.only}: no process was killed at work`,
+      `NOTHING PROVED of ${unproved.join(", ") || only}: no process was killed at work`,
     );
     return 1;
   }
