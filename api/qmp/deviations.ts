@@ -118,6 +118,19 @@ export const DEVIATIONS: readonly Deviation[] = [
     scenarios: [],
   },
   {
+    id: "ignore-waits",
+    what:
+      "A policy `ignore` that gets nowhere waits 100 ms between its tries; QEMU's does not wait",
+    why: "A fault that stays would take a whole core, and flood whoever listens with its events",
+    scenarios: [],
+  },
+  {
+    id: "holes-cost-no-speed",
+    what: "The speed limit of a mirror counts no zeros that its target shows already; QEMU's does",
+    why: "A limited mirror of a sparse image takes as long as its data, and not as its size",
+    scenarios: [],
+  },
+  {
     id: "compressed-clusters-replace-others",
     what: "A backup that compresses may overwrite what its target holds; QEMU fails with EIO",
     why: "A target may be used again; the clusters that it held are given back",
