@@ -60,16 +60,18 @@ function objectsIn(value: Json | undefined): readonly JsonObject[] {
 /** Reads what is known of the jobs of a script before it is played. */
 export function notesOf(script: Script): JobNotes {
   const endless = new Set<string>();
+  // An id may come again, for a job that ends.
+  const ending = new Set<string>();
   const groups = new Map<string, readonly string[]>();
   for (const { arguments: args } of script.steps.flat()) {
     const objects = objectsIn(args);
     const ids = objects.map((one) => one["job-id"]).filter((id) => typeof id === "string");
     for (const { sync, "job-id": id } of objects) {
-      if (sync === "none" && typeof id === "string") endless.add(id);
+      if (typeof id === "string") (sync === "none" ? endless : ending).add(id);
     }
     if (objects.some((one) => one["completion-mode"] === "grouped")) {
       for (const id of ids) groups.set(id, ids);
     }
   }
-  return { endless, groups };
+  return { endless: endless.difference(ending), groups };
 }
