@@ -4,8 +4,6 @@ import { dueWork, isClosing } from "../../../engine/core/mod.ts";
 import { errnoError } from "../../../events/job/mod.ts";
 import { type JobScript, Machine } from "../../support/machine.ts";
 
-const EIO = errnoError("EIO");
-
 /** A machine that does nothing by itself, with these jobs running in one group. */
 function group(...scripts: readonly JobScript[]): Machine {
   const machine = new Machine({ isByHand: true });
@@ -22,13 +20,16 @@ function addedBy(machine: Machine, act: () => void): readonly (readonly unknown[
 
 describe("convergence, what is recorded", () => {
   it("a job aborts with the return code and the error of its run", () => {
-    const machine = new Machine({ isByHand: true });
-    machine.create([{ id: "j" }]);
-    const added = addedBy(machine, () => machine.finish("j", "EIO"));
-    assertEquals(added.slice(0, 2), [
-      ["RunReturned", { ret: -5, error: EIO }],
-      ["JobAborting", { ret: -5, error: EIO }],
-    ]);
+    for (const name of ["EIO", "ENOSPC"]) {
+      const error = errnoError(name);
+      const machine = new Machine({ isByHand: true });
+      machine.create([{ id: "j" }]);
+      const added = addedBy(machine, () => machine.finish("j", name));
+      assertEquals(added.slice(0, 2), [
+        ["RunReturned", { ret: -error.number, error }],
+        ["JobAborting", { ret: -error.number, error }],
+      ]);
+    }
   });
 
   it("a group that waits for nobody's finalize finalizes by itself", () => {

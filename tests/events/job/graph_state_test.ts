@@ -102,6 +102,14 @@ describe("evolveGraph()", () => {
         .nodes[1]!.bitmaps.map(({ name }) => name);
     assertEquals(namesAfter("written"), ["two", "map"]);
     assertEquals(namesAfter("everything"), ["map", "two"]);
+    const last = ["BitmapReleased", {
+      ...MAP,
+      bitmap: "two",
+      runId: "r",
+      becomes: "written",
+    }] as const;
+    const { bitmaps } = folded(FILE, DISK, MAP_ADDED, two, last).nodes[1]!;
+    assertEquals(bitmaps.map(({ name }) => name), ["map", "two"]);
     assertEquals(of(["BitmapLost", MAP]), { ...fresh, isEnabled: false, isLost: true });
     assertEquals(of(["BitmapKept", MAP]), { ...fresh, isPersistent: true });
     assertEquals(of(["BitmapRemoved", MAP]), undefined);
