@@ -21,7 +21,7 @@ export function decideRemove(view: GraphView, name: string): readonly GraphChang
   const node = view.node(name);
   if (node === undefined) throw graphError(noSuchNode(name), name);
   const uses = view.usesOf(name);
-  if (uses.some(({ kind }) => kind === "guest") || uses.length > 0 && isHeldByMirror(view, name)) {
+  if (uses.some(({ kind }) => kind === "guest") || isUsedAsByGuests(view, node)) {
     throw graphError(guestUses(name), name);
   }
   const blocker = view.blocker(name, "drive-del");
@@ -31,9 +31,17 @@ export function decideRemove(view: GraphView, name: string): readonly GraphChang
   return cascade(view, [node]);
 }
 
-/** A mirror comes to its target, and a commit to its images, in the way of guests. */
-function isHeldByMirror(view: GraphView, name: string): boolean {
-  return view.holds.some(({ node, reason }) => node === name && /: (mirror|commit)$/.test(reason));
+/**
+ * A mirror comes to its target, a commit to its images and a stream to its filter in the way of
+ * guests.
+ */
+function isUsedAsByGuests(view: GraphView, { name, driver }: NodeState): boolean {
+  const isUsed = view.usesOf(name).length > 0;
+  const jobs = view.holds.filter(({ node }) => node === name).map(({ reason }) => reason);
+  return jobs.some((job) =>
+    isUsed && /: (mirror|commit)$/.test(job) ||
+    driver === "copy-on-read" && job.endsWith(": stream")
+  );
 }
 
 /**

@@ -150,6 +150,13 @@ function filterOf({ "filter-node-name": name = "#block0" }: BackupParameters): s
   return name;
 }
 
+/** True if a backup is made of something that a node shows through. */
+function isBelowBackup(nodes: JobNodes, name: string): boolean {
+  return nodes.parents(name).some(({ parent }) =>
+    parent.driver === "copy-before-write" || isBelowBackup(nodes, parent.name)
+  );
+}
+
 /** What shows through the source must not change: the filter above it lets nobody write there. */
 function checkShown(nodes: JobNodes, target: string, parameters: BackupParameters): void {
   const { source } = parameters;
@@ -165,7 +172,9 @@ function checkShown(nodes: JobNodes, target: string, parameters: BackupParameter
   if (nodes.parents(source).length === 0) {
     throw new JoblogError("permissionConflict", text, { subject: target });
   }
-  throw new JoblogError("openFailed", `Could not replace node: ${text}`, { subject: target });
+  // A filter further up lets nobody write below it before this one is in its place.
+  const verb = isBelowBackup(nodes, source) ? "create" : "replace";
+  throw new JoblogError("openFailed", `Could not ${verb} node: ${text}`, { subject: target });
 }
 
 /**

@@ -6,6 +6,7 @@
  * - Blocks are asked for anew each time: a node may be opened anew meanwhile.
  */
 
+import { dirname, resolve } from "node:path";
 import { JoblogError } from "../../../events/log/errors.ts";
 import type { NodeState } from "../../../events/job/graph_state.ts";
 import type { BlockNode } from "../../block/node.ts";
@@ -162,8 +163,11 @@ export function findFileIn(
   file: string,
   folder: string,
 ): number {
-  const path = file.startsWith("/") ? file : `${folder}/${file}`;
-  const isNamed = (above: NodeState) => referenceOf(nodes, above.name)?.name === file;
+  const path = resolve(folder, file);
+  // A header that names another file than the one below its node says nothing about that one.
+  const isNamed = (above: NodeState, found: string) =>
+    referenceOf(nodes, above.name)?.name === file &&
+    resolve(folder, dirname(fileOf(nodes, above) ?? ""), file) === resolve(folder, found);
   return chain.findIndex((node, index) => {
     if (isFilterNode(node)) return false;
     // The first one is known by the file that it was opened with, whatever is below.
@@ -171,7 +175,7 @@ export function findFileIn(
     if (found === undefined) return false;
     if (found === path || found === file) return true;
     const overlay = chain.slice(0, index).findLast((each) => !isFilterNode(each));
-    return overlay !== undefined && isNamed(overlay);
+    return overlay !== undefined && isNamed(overlay, found);
   });
 }
 

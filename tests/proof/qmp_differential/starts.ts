@@ -75,7 +75,10 @@ function mirrorArguments(chance: Chance, scene: Scene, id: string): JsonObject {
     ...(chance.isOneIn(12) ? { granularity: chance.pick([512, 4_096, 65_536, 1_000, 1]) } : {}),
     ...(chance.isOneIn(12) ? { "copy-mode": chance.pick(["background", "write-blocking"]) } : {}),
     ...(chance.isOneIn(20) ? { replaces: nodeOf(chance, scene.sources, scene) } : {}),
-    ...(chance.isOneIn(40) ? { "buf-size": chance.pick([-1, 0, 1, 65_537]) } : {}),
+    // The default, 0, as well.
+    ...(args["speed"] !== 1 && chance.isOneIn(40)
+      ? { "buf-size": chance.pick([-1, 0, 1, 65_537]) }
+      : {}),
   };
 }
 
@@ -113,7 +116,8 @@ function commitArguments(chance: Chance, scene: Scene, id: string): JsonObject {
   };
   // That of an active layer copies all in its first step, and is ready at the next pause.
   const { speed: _speed, ...free } = drawn;
-  const isInner = drawn["top-node"] === "mid" || drawn["top"] !== undefined;
+  const isInner = drawn["top-node"] === "mid" ||
+    drawn["top"] !== undefined && drawn["top"] !== "top.qcow2";
   return drawn["speed"] === 1 && !isInner ? free : drawn;
 }
 

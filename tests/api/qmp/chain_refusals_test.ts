@@ -1,0 +1,46 @@
+import { assertEquals } from "@std/assert";
+import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
+import { BlockStage } from "./block_stage.ts";
+
+/** Refusals that depend on what is above and below a node. Source: QEMU 7.2, by comparison. */
+describe("refusals within a chain", () => {
+  let stage: BlockStage;
+
+  beforeEach(async () => {
+    stage = await BlockStage.open();
+    await stage.chain();
+  });
+  afterEach(() => stage.close());
+
+  const refusal = async (command: string, args: object) =>
+    (await stage.run(command, args)).error?.desc;
+
+  it("block-commit: a header with another name does not name the node below", async () => {
+    const stream = { "job-id": "s", device: "top", "base-node": "mid", "backing-file": "base.raw" };
+    await stage.must("block-stream", stream);
+    await stage.client.status("s", "null");
+    assertEquals(
+      await refusal("block-commit", { device: "top", top: "base.raw" }),
+      "cannot commit an image into itself",
+    );
+  });
+
+  it("blockdev-del: a stream comes to its filter as guests do", async () => {
+    const stream = { "job-id": "s", device: "top", "filter-node-name": "f" };
+    await stage.must("block-stream", { ...stream, "auto-finalize": false });
+    await stage.client.status("s", "pending");
+    assertEquals(await refusal("blockdev-del", { "node-name": "f" }), "Node f is in use");
+  });
+
+  it("blockdev-backup: a backup further up forbids writes before the filter is there", async () => {
+    const conflict = "node: Permission conflict on node 'base': permissions 'write' are both " +
+      "required by node '#block0' (uses node 'base' as 'target' child) and unshared by node " +
+      "'mid' (uses node 'base' as 'backing' child).";
+    const into = { device: "mid", target: "base", sync: "full" };
+    assertEquals(await refusal("blockdev-backup", into), `Could not replace ${conflict}`);
+    await stage.raw("t", "t.raw");
+    const held = { device: "top", target: "t", sync: "none", "filter-node-name": "f" };
+    await stage.must("blockdev-backup", { ...held, "job-id": "b" });
+    assertEquals(await refusal("blockdev-backup", into), `Could not create ${conflict}`);
+  });
+});
