@@ -22,14 +22,21 @@ function tell(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** What passes at the strict level passes at the other one, too: only the rest is played again. */
+/**
+ * What passes at the strict level passes at the other one, too: only the rest is played again, one
+ * after the other. What differs then is played once more, as a scenario sleeps by the clock and a
+ * machine may have been busy with others; that it was so is told.
+ */
 async function playBoth(runtime: string, names: readonly string[], jobs: number) {
   const strict = await play(names, "stream", jobs);
   const rest = strict.filter(({ ok }) => !ok).map(({ name }) => name);
   tell(`${runtime}: ${strict.length - rest.length} of ${strict.length} pass (order: stream)`);
   for (const name of rest) tell(`in another order: ${name}`);
-  const again = rest.length === 0 ? [] : await play(rest, "events", jobs);
-  return [...strict.filter(({ ok }) => ok), ...again];
+  const again = rest.length === 0 ? [] : await play(rest, "events", 1);
+  const differing = again.filter(({ ok }) => !ok).map(({ name }) => name);
+  const last = differing.length === 0 ? [] : await play(differing, "events", 1);
+  for (const { name, ok } of last) if (ok) tell(`passed only when played once more: ${name}`);
+  return [...strict, ...again].filter(({ ok }) => ok).concat(last);
 }
 
 async function main(): Promise<number> {
