@@ -23,8 +23,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { HAS_QEMU, NO_QEMU } from "../engine/block/qcow2/qemu.ts";
+import { proofCount, proofTime, scriptOptions } from "../support/script_options.ts";
 import { type Difference, differenceText, kindOf } from "./qmp_differential/compare.ts";
 import { scriptFrom } from "./qmp_differential/generate.ts";
 import { Pair } from "./qmp_differential/pair.ts";
@@ -89,37 +89,23 @@ async function playOne(pair: Pair, path: string): Promise<number> {
 
 /** Runs the proof. @returns the exit status */
 export async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string", default: "1" },
-      "budget-s": { type: "string" },
-      scripts: { type: "string" },
-      first: { type: "string", default: "0" },
-      findings: { type: "string", default: "1" },
-      folder: { type: "string", default: tmpdir() },
-      play: { type: "string" },
-    },
+  const { seed, first, findings, play, ...values } = scriptOptions(args, {
+    ...{ seed: 1, "budget-s": Infinity, scripts: Infinity, first: 0, findings: 1 },
+    ...{ folder: tmpdir(), play: "" },
   });
   if (!HAS_DAEMON || !HAS_QEMU) {
     console.log(`qmp differential: skipped: ${HAS_DAEMON ? NO_QEMU : NO_DAEMON}`);
     return 0;
   }
-  const budgetS = values["budget-s"];
-  const scriptsMax = Number(values.scripts ?? (budgetS === undefined ? SCRIPTS : Infinity));
-  const seed = Number(values.seed);
-  const startMs = performance.now();
-  const endMs = startMs + Number(budgetS ?? Infinity) * 1_000 - MARGIN_MS;
+  const time = proofTime(values["budget-s"], MARGIN_MS);
+  const scriptsMax = proofCount(values.scripts, SCRIPTS, time);
   const folder = mkdtempSync(join(values.folder, "joblog-differential-"));
   const pair = new Pair(folder);
-  const tally: Tally = { endMs, scripts: 0, commands: 0, kinds: new Set() };
+  const tally: Tally = { endMs: time.endMs, scripts: 0, commands: 0, kinds: new Set() };
   try {
-    if (values.play !== undefined) return await playOne(pair, values.play);
-    const findingsMax = Number(values.findings);
-    while (
-      tally.kinds.size < findingsMax && tally.scripts < scriptsMax && performance.now() < endMs
-    ) {
-      const index = Number(values.first) + tally.scripts;
+    if (play !== "") return await playOne(pair, play);
+    while (tally.kinds.size < findings && tally.scripts < scriptsMax && !time.isOver()) {
+      const index = first + tally.scripts;
       const script = scriptFrom(seed * 1_000_003 + index);
       const { difference, lost } = await pair.play(script);
       tally.scripts += 1;
@@ -132,10 +118,9 @@ export async function main(args: readonly string[]): Promise<number> {
     rmSync(folder, { recursive: true, force: true });
   }
   const { scripts, commands, kinds } = tally;
-  const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   const outcome = kinds.size === 0 ? "no difference" : `${kinds.size} kinds of differences`;
   console.log(`qmp differential: ${scripts} scripts, ${commands} commands, ${outcome}`);
-  console.log(`qmp differential: seed ${seed}, ${seconds} s`);
+  console.log(`qmp differential: seed ${seed}, ${time.seconds()} s`);
   if (scripts === 0) console.log("NOTHING PROVED: the budget is too short for a script");
   return kinds.size === 0 && scripts > 0 ? 0 : 1;
 }
