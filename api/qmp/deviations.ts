@@ -118,6 +118,12 @@ export const DEVIATIONS: readonly Deviation[] = [
     scenarios: [],
   },
   {
+    id: "failed-flushes-copy-again",
+    what: "After a flush of its target failed, a mirror copies again what was written before it",
+    why: "The system may have thrown away what it could not write; QEMU takes it as written",
+    scenarios: [],
+  },
+  {
     id: "ignore-waits",
     what:
       "A policy `ignore` that gets nowhere waits 100 ms between its tries; QEMU's does not wait",

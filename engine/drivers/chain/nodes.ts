@@ -6,11 +6,10 @@
  * - Blocks are asked for anew each time: a node may be opened anew meanwhile.
  */
 
-import { dirname, resolve } from "node:path";
 import { JoblogError } from "../../../events/log/errors.ts";
 import type { NodeState } from "../../../events/job/graph_state.ts";
 import type { BlockNode } from "../../block/node.ts";
-import { type BackingReference, Qcow2Node } from "../../block/qcow2/mod.ts";
+import { backingPath, type BackingReference, Qcow2Node } from "../../block/qcow2/mod.ts";
 import type { JobNodes } from "../nodes.ts";
 import type { ChainLayer } from "./layer.ts";
 
@@ -163,11 +162,12 @@ export function findFileIn(
   file: string,
   folder: string,
 ): number {
-  const path = resolve(folder, file);
+  const pathOf = (name: string) => name.startsWith("/") ? name : `${folder}/${name}`;
+  const path = pathOf(file);
   // A header that names another file than the one below its node says nothing about that one.
   const isNamed = (above: NodeState, found: string) =>
     referenceOf(nodes, above.name)?.name === file &&
-    resolve(folder, dirname(fileOf(nodes, above) ?? ""), file) === resolve(folder, found);
+    backingPath(pathOf(fileOf(nodes, above) ?? ""), file) === pathOf(found);
   return chain.findIndex((node, index) => {
     if (isFilterNode(node)) return false;
     // The first one is known by the file that it was opened with, whatever is below.
