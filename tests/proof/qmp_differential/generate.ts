@@ -64,7 +64,7 @@ class Writer {
     return { execute, arguments: { [key]: this.oldId(), ...more } };
   }
 
-  /** A mirror whose flush failed copies again, and a new limit would hold it: see the deviations. */
+  /** A mirror whose flush failed copies again, and a limit would hold it: see the deviations. */
   get #isHoldable(): boolean {
     return !JSON.stringify(this.scene.setup).includes("flush_to_disk");
   }
