@@ -131,6 +131,12 @@ export interface JobNodes {
   hold(name: string, allowed?: readonly NodeOperation[]): void;
   /** A way to a node; it stays below filters that come later. @param as how. @default "read" */
   attach(name: string, as?: Use): Edge;
+  /**
+   * Checks that one more writer goes together with all who use a node, read-only or not.
+   *
+   * @throws {JoblogError} code "permissionConflict" in QEMU's words
+   */
+  checkWriter(name: string): void;
   /** Puts a filter above a node, under whoever uses it; its name. */
   insertFilter(filter: NodeFilter): Promise<string>;
   /** Takes a filter of this job out again. */

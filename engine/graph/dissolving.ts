@@ -101,3 +101,20 @@ export function decideDissolve(
   const meant = view.state.nodes.filter((node) => node.owner !== null && isMeant(node));
   return meant.length === 0 ? [] : new Dissolving(view, meant).changes();
 }
+
+/**
+ * What the user's graph leads to must outlive the job that opened it.
+ *
+ * @param before what was led to so far
+ * @param after what is led to from here on
+ */
+export function decideAdopt(
+  view: GraphView,
+  runId: string,
+  before: string,
+  after: string,
+): readonly GraphChange[] {
+  if (!view.isLed(before, runId)) return [];
+  return [...view.below(after)].filter((name) => view.node(name)?.owner === runId)
+    .map((node) => ({ type: "NodeAdopted", data: { node, isExplicit: node === after } }));
+}

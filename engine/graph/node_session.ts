@@ -15,9 +15,9 @@ import type { JsonObject } from "../../events/log/event.ts";
 import type { DirtyBitmap } from "../block/dirty_bitmap.ts";
 import type { Edge } from "../block/edge.ts";
 import type { BlockNode } from "../block/node.ts";
-import type { GraphChange, Recorder } from "./changes.ts";
+import type { Recorder } from "./changes.ts";
 import { definitionOf } from "./definition.ts";
-import { decideDissolve } from "./dissolving.ts";
+import { decideAdopt, decideDissolve } from "./dissolving.ts";
 import { decidePivot, decideReplaceNode, decideSetChild } from "./edge_moves.ts";
 import { filterAdded, type FilterRequest } from "./filter_request.ts";
 import type { Graph } from "./graph.ts";
@@ -164,6 +164,11 @@ export class NodeSession {
     return use.edge;
   }
 
+  /** Checks that one more writer goes together with all who use a node. */
+  checkWriter(name: string): void {
+    checkWriter(this.view, name);
+  }
+
   /**
    * Puts a filter above a node: its parents and the guests on it go through the filter from one
    * moment on, at which none of their requests is in flight.
@@ -218,7 +223,8 @@ export class NodeSession {
       for (const each of [before, after]) this.find(each);
       if (before === after) return;
       const changes = decidePivot(view, before, after);
-      await live.move(changes, () => record([...changes, ...this.#adopted(before, after)]));
+      const adopted = decideAdopt(this.view, this.#owner.runId, before, after);
+      await live.move(changes, () => record([...changes, ...adopted]));
     });
   }
 
@@ -270,7 +276,7 @@ export class NodeSession {
 
   #checkTarget(name: string): void {
     if (this.find(name).isReadOnly) throw graphError(NODE_READ_ONLY, name);
-    checkWriter(this.view, name);
+    this.checkWriter(name);
   }
 
   #dissolve(isMeant: (node: NodeState) => boolean, record: Recorder): Promise<void> {
@@ -284,14 +290,6 @@ export class NodeSession {
       await graph.live.move(changes, () => record(changes));
       await graph.closeRemoved(changes);
     });
-  }
-
-  /** What the user's graph leads to must outlive the job that opened it. */
-  #adopted(before: string, after: string): readonly GraphChange[] {
-    const [{ view }, { runId }] = [this, this.#owner];
-    if (!view.isLed(before, runId)) return [];
-    return [...view.below(after)].filter((name) => view.node(name)?.owner === runId)
-      .map((node) => ({ type: "NodeAdopted", data: { node, isExplicit: node === after } }));
   }
 
   async #formatOf(file: string): Promise<string> {

@@ -62,6 +62,7 @@ export class ActiveNodes implements MirrorImages {
         return gates[0]!;
       },
     });
+    await base.admit(filter);
     return new ActiveNodes(nodes, { device, committed, base, gate: gates[0]!, filter });
   }
 

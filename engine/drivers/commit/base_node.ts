@@ -30,6 +30,22 @@ export class BaseNode {
   }
 
   /**
+   * Checks, once the job's filter is there, that it may be written; takes the filter out if not.
+   *
+   * @returns the filter's name
+   * @throws {JoblogError} code "permissionConflict" with QEMU's text
+   */
+  async admit(filter: string): Promise<string> {
+    try {
+      this.#nodes.checkWriter(this.name);
+      return filter;
+    } catch (error) {
+      await this.#nodes.removeFilter(filter);
+      throw error;
+    }
+  }
+
+  /**
    * Makes it writable.
    *
    * @throws {JoblogError} code "nodeReadOnly" when its file cannot be written

@@ -25,6 +25,21 @@ describe("refusals within a chain", () => {
     );
   });
 
+  it("block-commit: a backup of what shows its base keeps it from being written", async () => {
+    await stage.raw("t", "t.raw");
+    await stage.must("block-commit", { "job-id": "c", device: "top", "top-node": "mid" });
+    await stage.client.status("c", "null");
+    const source = { device: "mid", target: "t", sync: "none", "filter-node-name": "f" };
+    await stage.must("blockdev-backup", { ...source, "job-id": "b" });
+    assertEquals(
+      await refusal("block-commit", { device: "top", "job-id": "d" }),
+      "Permission conflict on node 'base': permissions 'write' are both required by an unnamed " +
+        "block device (uses node 'base' as 'root' child) and unshared by node 'mid' (uses node " +
+        "'base' as 'backing' child).",
+    );
+    assertEquals(stage.client.story.slice(-3), ["d created", "d null", stage.client.story.at(-1)]);
+  });
+
   it("blockdev-del: a stream comes to its filter as guests do", async () => {
     const stream = { "job-id": "s", device: "top", "filter-node-name": "f" };
     await stage.must("block-stream", { ...stream, "auto-finalize": false });
