@@ -4,7 +4,7 @@
  * Every command leaves one record; its text is QEMU's.
  */
 import type { CommandContext, Joblog } from "../../engine/run/mod.ts";
-import { filteredRole, isFilter, type NodeInfo } from "../../engine/graph/mod.ts";
+import { definitionOf, filteredRole, isFilter, type NodeInfo } from "../../engine/graph/mod.ts";
 import type { JsonObject } from "../../events/log/event.ts";
 
 /** A bitmap of a node. */
@@ -30,6 +30,16 @@ export class LiveNodes {
   /** @param joblog the engine of this process */
   constructor(joblog: Joblog) {
     this.#joblog = joblog;
+  }
+
+  /**
+   * Checks the definition of a node, and adds none.
+   *
+   * @param path what stands before the names of its fields in texts, as `options.file.`
+   * @throws {JoblogError} code "invalidParameter" with QEMU's text
+   */
+  check(definition: unknown, path: string): void {
+    definitionOf(definition, path);
   }
 
   /** All nodes, newest first, without those of jobs that have ended. */

@@ -157,9 +157,10 @@ function walk(input: JsonObject, path: string): Definition {
  * Checks an option object.
  *
  * @param input as it came in: `{"driver":"qcow2","node-name":"x","file":{...},"backing":"y"}`
+ * @param path what stands before the names of its fields in texts, as `options.file.`
  * @throws {JoblogError} code "invalidParameter" with QEMU's text, naming the field by its path
  */
-export function definitionOf(input: unknown): Definition {
+export function definitionOf(input: unknown, path = ""): Definition {
   if (!isObject(input)) return refuse(parameterType("options", "object"));
-  return walk(input, "");
+  return walk(input, path);
 }

@@ -35,6 +35,7 @@
  */
 export type { Edge } from "../block/edge.ts";
 export type { GraphChange, Recorder } from "./changes.ts";
+export { definitionOf } from "./definition.ts";
 export { Graph, type GraphOptions } from "./graph.ts";
 export {
   filteredRole,

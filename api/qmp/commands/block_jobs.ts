@@ -75,6 +75,9 @@ function starts(start: Start): Handler {
 const createImage: Handler = {
   changes: true,
   async run({ world: { live }, connection: { context }, args }) {
+    const { file } = args["options"] as Arguments;
+    // The definition of a node, and not its name.
+    if (typeof file === "object") live.nodes.check(file, "options.file.");
     const parameters = { options: args["options"] } as JobStart["parameters"] & object;
     const id = args["job-id"] as string;
     const request = { type: "create", id, parameters, autoDismiss: false };

@@ -150,10 +150,12 @@ function filterOf({ "filter-node-name": name = "#block0" }: BackupParameters): s
   return name;
 }
 
+const BACKUP_FILTER = "copy-before-write";
+
 /** True if a backup is made of something that a node shows through. */
 function isBelowBackup(nodes: JobNodes, name: string): boolean {
   return nodes.parents(name).some(({ parent }) =>
-    parent.driver === "copy-before-write" || isBelowBackup(nodes, parent.name)
+    parent.driver === BACKUP_FILTER || isBelowBackup(nodes, parent.name)
   );
 }
 
@@ -163,17 +165,19 @@ function checkShown(nodes: JobNodes, target: string, parameters: BackupParameter
   const chain = nodes.chain(source);
   const below = chain.findIndex(({ name }) => name === target);
   if (below < 1) return;
-  const over = chain[below - 1]!.name;
+  const over = chain[below - 1]!;
   const writer = writerOf(target, filterOf(parameters));
-  const reader = `node '${over}' (uses node '${target}' as 'backing' child)`;
+  const role = isFilterNode(over) ? "file" : "backing";
+  const reader = `node '${over.name}' (uses node '${target}' as '${role}' child)`;
   const text = `Permission conflict on node '${target}': permissions 'write' are both required ` +
     `by ${writer} and unshared by ${reader}.`;
+  // Another backup's filter lets nobody write below it before this one is in its place.
+  const isKept = isBelowBackup(nodes, over.name) || over.driver === BACKUP_FILTER;
   // Whoever leads to the source is in the way of the filter, else the job is when it comes.
-  if (nodes.parents(source).length === 0) {
+  if (!isKept && nodes.parents(source).length === 0) {
     throw new JoblogError("permissionConflict", text, { subject: target });
   }
-  // A filter further up lets nobody write below it before this one is in its place.
-  const verb = isBelowBackup(nodes, source) ? "create" : "replace";
+  const verb = isKept ? "create" : "replace";
   throw new JoblogError("openFailed", `Could not ${verb} node: ${text}`, { subject: target });
 }
 

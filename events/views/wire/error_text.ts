@@ -1,7 +1,7 @@
 import { ERRNOS, type JobError } from "../../job/mod.ts";
 
 /** How an error of an image begins that says no more than its errno, the operation and the path. */
-const FAILED_ACCESS = /^Cannot (?:open|read|write|flush|resize|close) "/;
+const FAILED_ACCESS = /^Cannot (?:open|read|write|discard|flush|resize|close) "/;
 
 /**
  * The text of an error as QEMU would have it: for a failed access that of its errno, for anything

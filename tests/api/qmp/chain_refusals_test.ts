@@ -57,5 +57,31 @@ describe("refusals within a chain", () => {
     const held = { device: "top", target: "t", sync: "none", "filter-node-name": "f" };
     await stage.must("blockdev-backup", { ...held, "job-id": "b" });
     assertEquals(await refusal("blockdev-backup", into), `Could not create ${conflict}`);
+    assertEquals(
+      await refusal("blockdev-backup", { device: "top", target: "base", sync: "full" }),
+      `Could not create ${conflict}`,
+    );
+  });
+
+  it("blockdev-backup: so does the filter of one in between, which has a file", async () => {
+    await stage.raw("t", "t.raw");
+    const held = { device: "mid", target: "t", sync: "none", "filter-node-name": "f" };
+    await stage.must("blockdev-backup", { ...held, "job-id": "b" });
+    assertEquals(
+      await refusal("blockdev-backup", { device: "top", target: "mid", sync: "none" }),
+      "Could not create node: Permission conflict on node 'mid': permissions 'write' are both " +
+        "required by node '#block0' (uses node 'mid' as 'target' child) and unshared by node " +
+        "'f' (uses node 'mid' as 'file' child).",
+    );
+  });
+
+  it("blockdev-create: the definition of its file is checked before the job is made", async () => {
+    const create = (file: object) =>
+      refusal("blockdev-create", { "job-id": "c", options: { driver: "qcow2", file, size: 512 } });
+    assertEquals(await create({}), "Parameter 'options.file.driver' is missing");
+    assertEquals(
+      await create({ driver: "file", filename: "n.qcow2", wrong: 1 }),
+      "Parameter 'options.file.wrong' is unexpected",
+    );
   });
 });
