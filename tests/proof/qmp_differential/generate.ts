@@ -166,7 +166,11 @@ class Writer {
     // What is made for whom is another question.
     if (command.execute.startsWith("drive-") || this.#tellsHoles(command)) return this.verb();
     this.#hasStreamed ||= command.execute === "block-stream";
-    return { ...command, arguments: spoilt(chance, command.arguments as JsonObject) };
+    const args = spoilt(chance, command.arguments as JsonObject);
+    // Without its small buffer a held mirror is not held.
+    const isLoose = args["speed"] === 1 && args["buf-size"] === undefined;
+    if (command.execute === "blockdev-mirror" && isLoose) return this.verb();
+    return { ...command, arguments: args };
   }
 
   /** True for a commit of the active layer behind a stream: it asks what the layer holds, too. */
