@@ -41,7 +41,7 @@ export class Closings {
   readonly #ring: Ring;
   readonly #source: Source;
   /** Runs of jobs that may be on their way. */
-  readonly #open = new Set<string>();
+  #open = new Set<string>();
 
   /** Follows from the end of the log on. */
   constructor(live: LiveJobs, ring: Ring) {
@@ -73,13 +73,9 @@ export class Closings {
   #isOne(): boolean {
     if (this.#open.size === 0) return false;
     const jobs = this.#live.jobs();
-    const going = new Set(
-      jobs.filter((job) => this.#open.has(job.runId) && goesOn(job, jobs)).map(({ runId }) =>
-        runId
-      ),
-    );
-    for (const runId of this.#open) if (!going.has(runId)) this.#open.delete(runId);
-    return going.size > 0;
+    const going = jobs.filter((job) => this.#open.has(job.runId) && goesOn(job, jobs));
+    this.#open = new Set(going.map(({ runId }) => runId));
+    return going.length > 0;
   }
 
   #take(): void {

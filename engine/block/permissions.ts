@@ -26,6 +26,25 @@ export const PERMISSIONS = ["consistent-read", "write", "write-unchanged", "resi
  */
 export type Permission = typeof PERMISSIONS[number];
 
+/**
+ * How a file is used, by a job by path or through a node.
+ *
+ * `read`: lets nobody write it. `write`, `image`: lets nobody else write it; an image has its
+ * tables there. `new-file`: makes it, or empties it. `backup-target`: lets others write it, but not
+ * change its size. `backup-source`: its filter speaks for it. `mirror-target`: lets nobody use it.
+ *
+ * `read` and `write` are refused for what another job has claimed by undefined, the others by the
+ * lock that they cannot have. Source: QEMU 7.2 block/file-posix.c raw_check_lock_bytes.
+ */
+export type FileUse =
+  | "read"
+  | "write"
+  | "image"
+  | "new-file"
+  | "backup-source"
+  | "backup-target"
+  | "mirror-target";
+
 /** What is done with a node, and what others may do. */
 export interface PermissionMask {
   /** What its owner does. */

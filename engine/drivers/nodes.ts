@@ -14,6 +14,7 @@ import type { DirtyBitmap } from "../block/dirty_bitmap.ts";
 import type { DirtyArea } from "../block/dirty_map.ts";
 import type { Edge } from "../block/edge.ts";
 import type { BlockNode } from "../block/node.ts";
+import type { FileUse } from "../block/permissions.ts";
 
 /** A bitmap that a job has taken: to all others it is busy until it is released. */
 export interface JobBitmap {
@@ -43,24 +44,8 @@ export type NodeChange = {
 /** Records changes of the graph; resolves when they are durable. */
 export type RecordChanges = (changes: readonly NodeChange[]) => Promise<void>;
 
-/**
- * How a job uses a node, or something else that other jobs may want too.
- *
- * `read`: lets nobody write it. `write`, `image`: lets nobody else write it; an image has its
- * tables there. `new-file`: makes it, or empties it. `backup-target`: lets others write it, but not
- * change its size. `backup-source`: its filter speaks for it. `mirror-target`: lets nobody use it.
- *
- * `read` and `write` are refused for what another job has claimed by undefined, the others by the
- * lock that they cannot have. Source: QEMU 7.2 block/file-posix.c raw_check_lock_bytes.
- */
-export type Use =
-  | "read"
-  | "write"
-  | "image"
-  | "new-file"
-  | "backup-source"
-  | "backup-target"
-  | "mirror-target";
+/** How a job uses a node, or something else that other jobs may want too. */
+export type Use = FileUse;
 
 /** What a job may do to a node, and forbid others to do. Source: QEMU 7.2 BlockOpType. */
 export type NodeOperation =

@@ -8,6 +8,7 @@
  * Source: QEMU 7.2 block.c bdrv_op_is_blocked, bdrv_backing_attach; blockjob.c block_job_add_bdrv.
  */
 import type { GraphState, NodeState } from "../../events/job/graph_state.ts";
+import type { FileUse } from "../block/permissions.ts";
 import { type GraphRefusal, nodeBusy, nodeMissing } from "./refusals.ts";
 
 /** Operations that a holder may forbid. Source: QEMU 7.2 block-common.h BlockOpType. */
@@ -33,21 +34,6 @@ export interface Hold {
   /** What others may do all the same. */
   readonly allowed: ReadonlySet<Operation>;
 }
-
-/**
- * How a file is used, by a job by path or through a node.
- *
- * `read`, `write`: by whoever lets nobody write it. `image`: its tables are in the file.
- * `new-file`: it is made, or emptied. The others: as that side of a job.
- */
-export type FileUse =
-  | "read"
-  | "write"
-  | "image"
-  | "new-file"
-  | "backup-source"
-  | "backup-target"
-  | "mirror-target";
 
 /** An edge from outside the graph. */
 export interface Use {

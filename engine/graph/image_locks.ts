@@ -17,8 +17,13 @@
 import type { GraphEventData } from "../../events/job/graph_events.ts";
 import type { NodeState } from "../../events/job/graph_state.ts";
 import { JoblogError } from "../../events/log/errors.ts";
-import { joinedMask, type PermissionMask, PERMISSIONS } from "../block/permissions.ts";
-import { type FileUse, GraphView, type Use } from "./graph_view.ts";
+import {
+  type FileUse,
+  joinedMask,
+  type PermissionMask,
+  PERMISSIONS,
+} from "../block/permissions.ts";
+import { GraphView, type Use } from "./graph_view.ts";
 import type { LiveNodes } from "./live_nodes.ts";
 import type { OpenedNode } from "./opening.ts";
 import { FILE_MASKS, fileMaskOf } from "./permission_uses.ts";

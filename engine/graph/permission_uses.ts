@@ -14,6 +14,7 @@
 import type { NodeState } from "../../events/job/graph_state.ts";
 import {
   childUse,
+  type FileUse,
   findPermissionConflict,
   joinedMask,
   type Permission,
@@ -22,7 +23,7 @@ import {
   PERMISSIONS,
   type PermissionUse,
 } from "../block/permissions.ts";
-import { type FileUse, type GraphView, isFilter, type Use } from "./graph_view.ts";
+import { type GraphView, isFilter, type Use } from "./graph_view.ts";
 import { graphError } from "./refusals.ts";
 
 const NO_WRITERS: readonly Permission[] = ["consistent-read", "write-unchanged"];

@@ -150,16 +150,10 @@ function filterOf({ "filter-node-name": name = "#block0" }: BackupParameters): s
   return name;
 }
 
-const BACKUP_FILTER = "copy-before-write";
-
-/** True if a backup is made of something that a node shows through. */
-function isBelowBackup(nodes: JobNodes, name: string): boolean {
-  return nodes.parents(name).some(({ parent }) =>
-    parent.driver === BACKUP_FILTER || isBelowBackup(nodes, parent.name)
-  );
-}
-
-/** What shows through the source must not change: the filter above it lets nobody write there. */
+/**
+ * What shows through the source must not change: once the filter is above it, nobody may write
+ * there. Who keeps the target from being written before that has refused it in `attachTarget`.
+ */
 function checkShown(nodes: JobNodes, target: string, parameters: BackupParameters): void {
   const { source } = parameters;
   const chain = nodes.chain(source);
@@ -167,18 +161,15 @@ function checkShown(nodes: JobNodes, target: string, parameters: BackupParameter
   if (below < 1) return;
   const over = chain[below - 1]!;
   const writer = writerOf(target, filterOf(parameters));
-  const role = isFilterNode(over) ? "file" : "backing";
+  const [role] = Object.entries(over.children).find(([, child]) => child === target)!;
   const reader = `node '${over.name}' (uses node '${target}' as '${role}' child)`;
   const text = `Permission conflict on node '${target}': permissions 'write' are both required ` +
     `by ${writer} and unshared by ${reader}.`;
-  // Another backup's filter lets nobody write below it before this one is in its place.
-  const isKept = isBelowBackup(nodes, over.name) || over.driver === BACKUP_FILTER;
   // Whoever leads to the source is in the way of the filter, else the job is when it comes.
-  if (!isKept && nodes.parents(source).length === 0) {
+  if (nodes.parents(source).length === 0) {
     throw new JoblogError("permissionConflict", text, { subject: target });
   }
-  const verb = isKept ? "create" : "replace";
-  throw new JoblogError("openFailed", `Could not ${verb} node: ${text}`, { subject: target });
+  throw new JoblogError("openFailed", `Could not replace node: ${text}`, { subject: target });
 }
 
 /**
@@ -197,9 +188,9 @@ export function nodeTarget(
   const state = nodes.find(name);
   checkSize({ isOpen: true, format: formatOf(state), node: nodes.block(name) });
   checkFilterName(nodes, parameters["filter-node-name"]);
-  checkShown(nodes, name, parameters);
   nodes.hold(name);
   const node = attachTarget(nodes, name, filterOf(parameters));
+  checkShown(nodes, name, parameters);
   const { header } = formatNodeOf(node);
   const clusterSize = header === undefined ? 1 : 2 ** header.clusterBits;
   return {

@@ -32,13 +32,11 @@ export class BaseNode {
   /**
    * Checks, once the job's filter is there, that it may be written; takes the filter out if not.
    *
-   * @returns the filter's name
    * @throws {JoblogError} code "permissionConflict" with QEMU's text
    */
-  async admit(filter: string): Promise<string> {
+  async admit(filter: string): Promise<void> {
     try {
       this.#nodes.checkWriter(this.name);
-      return filter;
     } catch (error) {
       await this.#nodes.removeFilter(filter);
       throw error;

@@ -92,7 +92,8 @@ class InnerNodes implements CommitImages {
       // The way below is the graph's: it is closed there.
       make: (child) => new Edge(child, { release: () => {} }),
     });
-    return new InnerNodes(nodes, parameters, { chain, base }, await base.admit(filter));
+    await base.admit(filter);
+    return new InnerNodes(nodes, parameters, { chain, base }, filter);
   }
 
   get top(): BlockNode {

@@ -10,12 +10,9 @@ import { join } from "node:path";
 import process from "node:process";
 import { type JsonObject, openJoblog } from "../../../mod.ts";
 import { unlessTooLate } from "./too_late.ts";
+import { print } from "./guest_acts.ts";
 
 const [folder = "", parameters = "{}", speed = "0"] = process.argv.slice(2);
-
-function print(line: string): Promise<void> {
-  return new Promise((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
-}
 
 const joblog = await openJoblog({ path: join(folder, "jobs.log"), baseFolder: folder });
 const job = joblog.job("b") ?? await joblog.start({

@@ -20,7 +20,7 @@ import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
 import { type BitmapPlan, DAILY, GRANULE, OTHERS } from "./bitmap_plan.ts";
 import { NODES } from "./chain_scene.ts";
 import { enter } from "./guest_entry.ts";
-import { guestBytes } from "./guest_model.ts";
+import { flushAll, print, writeAnywhere } from "./guest_acts.ts";
 
 const [folder = "", planned = "{}"] = process.argv.slice(2);
 const plan = JSON.parse(planned) as BitmapPlan;
@@ -31,10 +31,6 @@ const SPEED = 8 * 2 ** 20;
 let head = plan.head;
 let backup: Promise<void> | undefined;
 let beside: Promise<void> | undefined;
-
-function print(line: string): Promise<void> {
-  return new Promise((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
-}
 
 /** Tells what is about to be done, does it, and tells whether it was refused. */
 async function tell<T>(line: string, work: () => Promise<T>): Promise<T | undefined> {
@@ -77,21 +73,6 @@ async function whole(job: Job | undefined): Promise<void> {
   if (isWhole && job.id?.endsWith(".qcow2") === true) head = job.id;
 }
 
-async function write(): Promise<void> {
-  const length = 1 + next(20_000);
-  const offset = next(guest.size - length);
-  const seed = next(8) === 0 ? 0 : 1 + next(1_000_000);
-  await print(`will ${offset} ${length} ${seed}`);
-  if (seed === 0) await guest.zero(offset, length);
-  else await guest.write(offset, guestBytes(length, seed));
-  await print("did");
-}
-
-async function flush(): Promise<void> {
-  await guest.flush();
-  await print("flushed");
-}
-
 async function changeBitmap(): Promise<void> {
   const [bitmap, other] = [oneOf(OTHERS), oneOf([DAILY, ...OTHERS])];
   const name = { node: "top", bitmap };
@@ -114,7 +95,7 @@ async function startBackup(): Promise<void> {
   const target = `${isFull ? "full" : "more"}-${plan.seed}-${next(1_000_000)}.qcow2`;
   const speed = next(2) === 0 ? SPEED : 0;
   const parameters: JsonObject = { source: "top", target, format: "qcow2" };
-  await flush();
+  await flushAll(guest);
   if (isFull) {
     if (found !== undefined) {
       const removed = await tell(
@@ -160,10 +141,10 @@ async function startBeside(): Promise<void> {
 
 async function step(): Promise<void> {
   const choice = next(24);
-  if (choice < 11) await write();
-  else if (choice < 13) await flush();
+  if (choice < 11) await writeAnywhere(guest, next);
+  else if (choice < 13) await flushAll(guest);
   else if (choice < 18) await changeBitmap();
-  else if (choice < 22) await (backup === undefined ? startBackup() : write());
+  else if (choice < 22) await (backup === undefined ? startBackup() : writeAnywhere(guest, next));
   else if (choice === 22 && beside === undefined && next(4) === 0) await startBeside();
   else await new Promise((resolve) => setTimeout(resolve, next(30)));
 }
@@ -174,7 +155,7 @@ if (plan.isLast) {
   await startBackup();
   await backup;
 }
-await flush();
+await flushAll(guest);
 await guest.close();
 await print("closing");
 await joblog.close();

@@ -11,14 +11,11 @@ import { type Joblog, JoblogError, type JsonObject, openJoblog } from "../../../
 import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
 import { noise } from "../../support/images.ts";
 import { OVERLAYS, RAW_IMAGES } from "./graph_images.ts";
+import { print } from "./guest_acts.ts";
 
 const [folder = "", seed = "1"] = process.argv.slice(2);
 const next = numbersFrom(Number(seed));
 const NAMES = ["n0", "n1", "n2", "n3", "n4", "n5"];
-
-function print(line: string): Promise<void> {
-  return new Promise((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
-}
 
 function oneOf<T>(list: readonly T[]): T {
   return list[next(list.length)]!;

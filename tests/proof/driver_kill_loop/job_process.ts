@@ -15,7 +15,7 @@ import type { Edge } from "../../../engine/block/edge.ts";
 import { type Job, type Joblog, openJoblog } from "../../../mod.ts";
 import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
 import { enter } from "./guest_entry.ts";
-import { guestBytes } from "./guest_model.ts";
+import { flushAll, print, writeAnywhere } from "./guest_acts.ts";
 import type { JobPlan } from "./job_plan.ts";
 import { unlessTooLate } from "./too_late.ts";
 
@@ -24,25 +24,13 @@ const plan = JSON.parse(planned) as JobPlan;
 const next = numbersFrom(plan.seed);
 let isOver = false;
 
-function print(line: string): Promise<void> {
-  return new Promise((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
-}
-
 function rest(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function write(guest: Edge): Promise<void> {
-  const length = 1 + next(20_000);
-  const offset = next(guest.size - length);
-  const seed = next(8) === 0 ? 0 : 1 + next(1_000_000);
-  await print(`will ${offset} ${length} ${seed}`);
-  if (seed === 0) await guest.zero(offset, length);
-  else await guest.write(offset, guestBytes(length, seed));
-  await print("did");
-  if (next(4) > 0) return;
-  await guest.flush();
-  await print("flushed");
+  await writeAnywhere(guest, next);
+  if (next(4) === 0) await flushAll(guest);
 }
 
 /** Writes until the job is over, and a little more, as what comes then goes where it led guests. */

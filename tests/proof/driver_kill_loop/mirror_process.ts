@@ -12,13 +12,10 @@ import { openJoblog } from "../../../mod.ts";
 import { noise } from "../../support/images.ts";
 import { numbersFrom } from "../../engine/block/qcow2/seeded.ts";
 import { enter } from "./guest_entry.ts";
+import { print } from "./guest_acts.ts";
 
 const [folder = "", seed = "1", copyMode = "background"] = process.argv.slice(2);
 const next = numbersFrom(Number(seed));
-
-function print(line: string): Promise<void> {
-  return new Promise((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
-}
 
 const joblog = await openJoblog({ path: join(folder, "jobs.log"), baseFolder: folder });
 const known = new Set(joblog.nodes.list().map(({ name }) => name));

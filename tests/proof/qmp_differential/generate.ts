@@ -116,18 +116,19 @@ class Writer {
    * not written. And only the first job compresses into a target, as QEMU overwrites nothing so.
    * Nor has a mirror a limit where its source is one hole: see the deviations.
    */
-  #whole(args: JsonObject, isMirror = false): JsonObject {
+  #whole(drawn: JsonObject, isMirror = false): JsonObject {
     const { setup, sources, chain, targets } = this.scene;
+    const args = patient(drawn, setup);
     const device = args["device"] as string;
     const isFaulty = JSON.stringify(setup).includes("blkdebug");
     const isOfTarget = targets.includes(device);
-    if (isFaulty && isOfTarget) return { ...patient(args, setup), device: sources[0]! };
-    if (isMirror && isOfTarget && args["speed"] === 1) return { ...args, device: sources[0]! };
-    const { compress, ...rest } = patient(args, setup);
+    const isHeldMirror = isMirror && args["speed"] === 1;
+    if (isOfTarget && (isFaulty || isHeldMirror)) return { ...args, device: sources[0]! };
+    const { compress, ...rest } = args;
     const target = args["target"];
     const isAgain = compress === true && this.#targets.has(target);
     this.#targets.add(target);
-    const given = isAgain ? rest : patient(args, setup);
+    const given = isAgain ? rest : args;
     const isChance = this.#hasStreamed && chain.includes(device);
     return isChance && given["sync"] === "top" ? { ...given, sync: "full" } : given;
   }
