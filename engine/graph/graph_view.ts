@@ -45,6 +45,8 @@ export interface Use {
   readonly isWriter: boolean;
   /** What it means for a file below. @default "write" for a writer, else "read" */
   readonly as?: FileUse | undefined;
+  /** The run of the job that it belongs to. */
+  readonly owner?: string | undefined;
 }
 
 /** What an overlay lets others do to its backing file. */

@@ -159,11 +159,11 @@ export class LiveNodes {
   }
 
   /** Lets somebody from outside in. Closing the edge ends it. */
-  use({ node, kind, isWriter, as }: Use): LiveUse {
-    const live = this.#nodes.get(node);
-    if (live === undefined) throw new Error(`Node "${node}" is not open`);
+  use(asked: Use): LiveUse {
+    const live = this.#nodes.get(asked.node);
+    if (live === undefined) throw new Error(`Node "${asked.node}" is not open`);
     const edge = new Edge(live.node, { release: () => void this.#uses.delete(use) });
-    const use: LiveUse = { node, kind, isWriter, as, edge };
+    const use: LiveUse = { ...asked, edge };
     this.#uses.add(use);
     return use;
   }

@@ -160,7 +160,8 @@ export class NodeSession {
     this.find(name);
     const isWriter = as !== "read" && as !== "backup-source";
     if (isWriter) this.#checkTarget(name);
-    const use = this.#graph.use({ node: name, kind: "job", isWriter, as });
+    const owner = this.#owner.runId;
+    const use = this.#graph.use({ node: name, kind: "job", isWriter, as, owner });
     this.#uses.add(use);
     return use.edge;
   }

@@ -97,12 +97,23 @@ export function usesOf(
     role,
     ...maskOf(view, parent, role, outside),
   }));
-  return [...parents, ...view.usesOf(name).map((use) => rootUse(outside(use)))];
+  const uses = view.usesOf(name).map((use) => outsideUse(view, use, outside(use)));
+  return [...parents, ...uses];
 }
 
 /** What all users of a node that stands for a file do with that file together. */
 export function fileMaskOf(view: GraphView, name: string): PermissionMask {
   return joinedMask(usesOf(view, name, outsideFileMask));
+}
+
+/** A backup writes its target through its filter, once that is there. */
+function outsideUse({ state }: GraphView, use: Use, mask: PermissionMask): PermissionUse {
+  if (use.as !== "backup-target") return rootUse(mask);
+  const filter = state.nodes.find(({ owner, driver }) =>
+    owner !== null && owner === use.owner && driver === "copy-before-write"
+  );
+  if (filter === undefined) return rootUse(mask);
+  return { user: `node '${filter.name}'`, role: "target", ...mask };
 }
 
 function rootUse(mask: PermissionMask): PermissionUse {

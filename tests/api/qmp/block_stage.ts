@@ -1,4 +1,5 @@
 /** A QMP server over a log on disk with the real drivers, and images to work on. */
+import { assertEquals } from "@std/assert";
 import { type QmpServer, serveQmp } from "../../../api/qmp/mod.ts";
 import { Service } from "../../../api/service.ts";
 import { createQcow2 } from "../../../engine/block/qcow2/mod.ts";
@@ -88,6 +89,17 @@ export class BlockStage {
   /** Sends a command that must be accepted. */
   async must(execute: string, args: object): Promise<void> {
     await this.#must(execute, args);
+  }
+
+  /** Sends commands that are refused: which text wins, where several things are wrong. */
+  async refusals(
+    execute: string,
+    rows: readonly (readonly [args: object, text: string])[],
+  ): Promise<void> {
+    for (const [args, text] of rows) {
+      const { error } = await this.client.run(execute, args);
+      assertEquals([args, error?.desc], [args, text]);
+    }
   }
 
   async #must(execute: string, args: object): Promise<void> {

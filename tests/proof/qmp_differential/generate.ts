@@ -1,5 +1,6 @@
 /** Makes scripts from a seed: a scene, jobs on it, and verbs that come at any time. */
 import { Chance } from "../../sim/chance.ts";
+import { withoutRaces } from "./races.ts";
 import { type Scene, sceneFrom } from "./scenes.ts";
 import type { Command, Json, JsonObject, Script } from "./script.ts";
 import { backupArguments, startFrom } from "./starts.ts";
@@ -86,27 +87,11 @@ class Writer {
       );
     }
     const mode = grouped ? "grouped" : "individual";
-    const kept = this.#withoutRaces(actions, grouped);
+    const kept = withoutRaces(actions, grouped, scene);
     const properties = grouped || chance.isOneIn(4)
       ? { properties: { "completion-mode": mode } }
       : {};
     return { execute: "transaction", arguments: { actions: kept, ...properties } };
-  }
-
-  /**
-   * Leaves out members that may fail beside another one: it is chance who does so first. In a group
-   * he fails it, and the other is cancelled; what fails but once fails for him alone.
-   */
-  #withoutRaces(actions: readonly JsonObject[], grouped: boolean): readonly JsonObject[] {
-    const { reading, writing } = failingNodes(this.scene);
-    let isOne = false;
-    return actions.filter(({ data }) => {
-      const { device, target } = data as JsonObject;
-      const isFailing = reading.has(device!) || grouped && writing.has(target!);
-      if (isFailing && isOne) return false;
-      isOne ||= isFailing;
-      return true;
-    });
   }
 
   /**
@@ -243,19 +228,6 @@ function patient(args: JsonObject, setup: Scene["setup"]): JsonObject {
       [name, isPolicy(name) && value === "ignore" ? "report" : value] as const
     ),
   );
-}
-
-/** Nodes whose reading may fail, and those whose writing may. */
-function failingNodes({ setup, chain }: Scene) {
-  const faulty = (event: string) =>
-    setup.filter((command) => JSON.stringify(command).includes(`"event":"${event}"`))
-      .map(({ arguments: args }) => (args as JsonObject)["node-name"]!);
-  const reading = faulty("read_aio");
-  const above = reading.includes("base") ? chain : [];
-  return {
-    reading: new Set<Json>([...reading, ...above]),
-    writing: new Set<Json>(faulty("write_aio")),
-  };
 }
 
 const WRONG: readonly Json[] = [null, true, 1.5, "x", [], {}, -1, 2 ** 40];
