@@ -118,6 +118,12 @@ export const DEVIATIONS: readonly Deviation[] = [
     scenarios: [],
   },
   {
+    id: "buffers-come-as-needed",
+    what: "A mirror with a `buf-size` larger than the memory runs; in QEMU it fails",
+    why: "What is in flight is bounded by itself; QEMU takes the whole buffer before it begins",
+    scenarios: [],
+  },
+  {
     id: "failed-flushes-copy-again",
     what: "After a flush of its target failed, a mirror copies again what was written before it",
     why: "The system may have thrown away what it could not write; QEMU takes it as written",

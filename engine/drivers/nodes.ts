@@ -112,8 +112,13 @@ export interface JobNodes {
    * @throws {JoblogError} code "nodeBusy" when somebody forbids the operation
    */
   check(name: string, operation: NodeOperation): void;
-  /** Keeps all others off a node, but for the operations allowed. */
-  hold(name: string, allowed?: readonly NodeOperation[]): void;
+  /**
+   * Keeps all others off a node.
+   *
+   * @param allowed what others may do all the same. @default nothing
+   * @param by who does, as refusals name it. @default the job by its type
+   */
+  hold(name: string, allowed?: readonly NodeOperation[], by?: string): void;
   /** A way to a node; it stays below filters that come later. @param as how. @default "read" */
   attach(name: string, as?: Use): Edge;
   /**

@@ -144,9 +144,9 @@ export class NodeSession {
     if (refusal !== undefined) throw graphError(refusal, name);
   }
 
-  /** Keeps all others off a node until this session ends, but for the operations allowed. */
-  hold(name: string, allowed: readonly Operation[] = []): void {
-    const reason = `block device is in use by block job: ${this.#owner.type}`;
+  /** Keeps all others off a node until this session ends: see `JobNodes.hold`. */
+  hold(name: string, allowed?: readonly Operation[], by?: string): void {
+    const reason = `block device is in use by ${by ?? `block job: ${this.#owner.type}`}`;
     this.#holds.add(this.#graph.hold({ node: name, reason, allowed: new Set(allowed) }));
   }
 
@@ -277,8 +277,8 @@ export class NodeSession {
   }
 
   #checkTarget(name: string): void {
-    if (this.find(name).isReadOnly) throw graphError(NODE_READ_ONLY, name);
     this.checkWriter(name);
+    if (this.find(name).isReadOnly) throw graphError(NODE_READ_ONLY, name);
   }
 
   #dissolve(isMeant: (node: NodeState) => boolean, record: Recorder): Promise<void> {

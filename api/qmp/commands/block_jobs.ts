@@ -76,8 +76,9 @@ const createImage: Handler = {
   changes: true,
   async run({ world: { live }, connection: { context }, args }) {
     const { file } = args["options"] as Arguments;
-    // The definition of a node, and not its name.
-    if (typeof file === "object") live.nodes.check(file, "options.file.");
+    // The definition of a node; what is none is refused with the other options.
+    const isDefinition = typeof file === "object" && file !== null && !Array.isArray(file);
+    if (isDefinition) live.nodes.check(file, "options.file.");
     const parameters = { options: args["options"] } as JobStart["parameters"] & object;
     const id = args["job-id"] as string;
     const request = { type: "create", id, parameters, autoDismiss: false };

@@ -15,7 +15,7 @@ import { isFilterNode } from "../chain/nodes.ts";
 import type { JobNodes } from "../nodes.ts";
 import type { BackingName, SourceImage } from "../images/source.ts";
 import type { CopyTarget } from "../images/target.ts";
-import { type BackupParameters, checkCompress } from "./parameters.ts";
+import { type BackupParameters, checkChunk, checkCompress } from "./parameters.ts";
 
 /** What a format node can say beside its bytes. */
 export interface FormatNode {
@@ -154,7 +154,12 @@ function filterOf({ "filter-node-name": name = "#block0" }: BackupParameters): s
  * What shows through the source must not change: once the filter is above it, nobody may write
  * there. Who keeps the target from being written before that has refused it in `attachTarget`.
  */
-function checkShown(nodes: JobNodes, target: string, parameters: BackupParameters): void {
+function checkShown(
+  nodes: JobNodes,
+  target: string,
+  parameters: BackupParameters,
+  clusterSize: number,
+): void {
   const { source } = parameters;
   const chain = nodes.chain(source);
   const below = chain.findIndex(({ name }) => name === target);
@@ -167,6 +172,7 @@ function checkShown(nodes: JobNodes, target: string, parameters: BackupParameter
     `by ${writer} and unshared by ${reader}.`;
   // Whoever leads to the source is in the way of the filter, else the job is when it comes.
   if (nodes.parents(source).length === 0) {
+    checkChunk(parameters, clusterSize);
     throw new JoblogError("permissionConflict", text, { subject: target });
   }
   throw new JoblogError("openFailed", `Could not replace node: ${text}`, { subject: target });
@@ -190,9 +196,9 @@ export function nodeTarget(
   checkFilterName(nodes, parameters["filter-node-name"]);
   nodes.hold(name);
   const node = attachTarget(nodes, name, filterOf(parameters));
-  checkShown(nodes, name, parameters);
   const { header } = formatNodeOf(node);
   const clusterSize = header === undefined ? 1 : 2 ** header.clusterBits;
+  checkShown(nodes, name, parameters, clusterSize);
   return {
     path: state.path ?? name,
     format: formatOf(state),

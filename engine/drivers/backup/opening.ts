@@ -105,6 +105,23 @@ async function share(target: CopyTarget): Promise<void> {
   }
 }
 
+/** Who writes what shows is in the way of the job, of which the numbers are asked first. */
+async function layFilter(
+  nodes: JobNodes,
+  above: string,
+  parameters: BackupParameters,
+  clusterSize: number,
+): Promise<LaidFilter> {
+  const { "filter-node-name": name } = parameters;
+  try {
+    return await LaidFilter.lay(nodes, { above, driver: "copy-before-write", name });
+  } catch (error) {
+    const isOfJob = error instanceof JoblogError && error.code === "permissionConflict";
+    if (isOfJob) checkChunk(parameters, clusterSize);
+    throw error;
+  }
+}
+
 async function openTarget(
   parameters: BackupParameters,
   context: OpenContext,
@@ -161,8 +178,7 @@ export async function openImages(
     const { node } = opened;
     const { nodes, isRecovery } = context;
     if (nodes !== undefined && node !== undefined) {
-      const { "filter-node-name": name } = parameters;
-      gate = await LaidFilter.lay(nodes, { above: node, driver: "copy-before-write", name });
+      gate = await layFilter(nodes, node, parameters, target.clusterSize);
     }
     checkChunk(parameters, target.clusterSize);
     const stamp = nodes !== undefined && node !== undefined

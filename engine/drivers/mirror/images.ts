@@ -67,6 +67,8 @@ export interface MirrorImages {
   removeFilter?(): Promise<void>;
   /** Why `complete` cannot be accepted now; undefined = it can. */
   completeRefusal?(): string | undefined;
+  /** Complete was accepted: what is to be replaced is nobody else's from here on. */
+  complete?(): void;
   /** Lets go of both. What was made for a job that never ran is removed. */
   close(hasRun: boolean): Promise<void>;
 }

@@ -91,7 +91,9 @@ export class MirrorJob implements DriverJob {
   }
 
   /** Remembered by the job's state; the next turn of `run` sees it. */
-  complete(): void {}
+  complete(): void {
+    this.#images.complete?.();
+  }
 
   /** Source: QEMU 7.2 block/mirror.c mirror_complete. */
   completeRefusal(): string | undefined {

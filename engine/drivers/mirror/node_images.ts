@@ -197,6 +197,12 @@ class MirrorNodes implements MirrorImages {
       : `Node name '${this.replaced}' not found`;
   }
 
+  /** Source: QEMU 7.2 block/mirror.c mirror_complete. */
+  complete(): void {
+    const { replaces } = this.#parameters;
+    if (replaces !== undefined) this.#nodes.hold(replaces, [], "block-job-complete");
+  }
+
   async pivot(_source: DrainedEdge, _target: BlockNode, confirm: RecordChanges): Promise<void> {
     const [nodes, { replaced }] = [this.#nodes, this];
     const target = this.#target.name!;

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
-import { BlockStage } from "./block_stage.ts";
+import { BlockStage, STAGE_SIZE } from "./block_stage.ts";
 
 let stage: BlockStage;
 
@@ -44,6 +44,35 @@ describe("nodes that a job holds", () => {
     await stage.refusals("blockdev-backup", [[{ ...onto, "filter-node-name": "g" }, text]]);
     await stage.must("block-commit", { "job-id": "c", device: "top", "top-node": "mid" });
     await stage.client.status("c", "null");
+  });
+
+  it("blockdev-backup: who shares a read-only target is told before that it is one", async () => {
+    await stage.raw("s", "src.raw");
+    const file = { driver: "file", filename: "t.raw" };
+    await stage.must("blockdev-add", { driver: "raw", "node-name": "t", file, "read-only": true });
+    await stage.must("blockdev-add", { driver: "null-co", "node-name": "n", size: STAGE_SIZE });
+    const held = { "filter-node-name": "f", "auto-finalize": false, "job-id": "a" };
+    await stage.must("blockdev-backup", { device: "t", target: "n", sync: "full", ...held });
+    const text = "Could not create node: Permission conflict on node 't': permissions 'write' " +
+      "are both required by node 'g' (uses node 't' as 'target' child) and unshared by node 'f' " +
+      "(uses node 't' as 'file' child).";
+    const onto = { device: "s", target: "t", sync: "full", "filter-node-name": "g" };
+    await stage.refusals("blockdev-backup", [[{ ...onto, "job-id": "b" }, text]]);
+  });
+
+  it("blockdev-mirror: what it will replace is busy once complete was accepted", async () => {
+    await stage.pair();
+    const at = { "job-id": "m", device: "s", target: "t", sync: "full", replaces: "s" };
+    await stage.must("blockdev-mirror", { ...at, "auto-finalize": false });
+    await stage.client.status("m", "ready");
+    const busy = "Node 's' is busy: block device is in use by block";
+    const other = { device: "s", target: "t", sync: "full", "job-id": "b" };
+    await stage.refusals("blockdev-backup", [[other, `${busy} job: mirror`]]);
+    await stage.must("job-complete", { id: "m" });
+    await stage.client.status("m", "pending");
+    await stage.refusals("blockdev-backup", [[other, `${busy}-job-complete`]]);
+    await stage.must("job-finalize", { id: "m" });
+    await stage.client.status("m", "null");
   });
 
   it("blockdev-mirror: a backup that was told to have ended keeps nobody off", async () => {
@@ -99,6 +128,19 @@ describe("blockdev-backup to what shows through its source", () => {
     await stage.refusals("blockdev-backup", [[at, text]]);
     await stage.must("blockdev-add", { driver: "raw", "node-name": "over", file: "mid" });
     await stage.refusals("blockdev-backup", [[at, `Could not replace node: ${text}`]]);
+  });
+
+  it("is told of numbers before the job, and behind the filter", async () => {
+    await stage.chain();
+    const numbers = "Required max-chunk (4096) is less than backup cluster size (65536)";
+    const at = { device: "top", target: "mid", sync: "full", "job-id": "j" };
+    const small = { ...at, "x-perf": { "max-chunk": 4_096 }, "filter-node-name": "f" };
+    await stage.refusals("blockdev-backup", [[small, numbers]]);
+    await stage.must("blockdev-add", { driver: "raw", "node-name": "over", file: "top" });
+    const text = "Could not replace node: Permission conflict on node 'mid': permissions 'write' " +
+      "are both required by node 'f' (uses node 'mid' as 'target' child) and unshared by node " +
+      "'top' (uses node 'mid' as 'backing' child).";
+    await stage.refusals("blockdev-backup", [[small, text]]);
   });
 
   it("is told of the filter of another backup that writes what shows through", async () => {

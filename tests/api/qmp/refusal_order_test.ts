@@ -108,6 +108,16 @@ describe("jobs of type create", () => {
     const { return: [job] } = await stage.run("query-jobs");
     assertEquals(job.error, "Could not create 'gone/x.raw': No such file or directory");
   });
+
+  it("are refused for what is no node", async () => {
+    const text = "Invalid parameter type for 'file', expected: BlockdevRef";
+    await stage.refusals(
+      "blockdev-create",
+      [null, 5, []].map((file) =>
+        [{ "job-id": "j", options: { driver: "qcow2", size: 512, file } }, text] as const
+      ),
+    );
+  });
 });
 
 describe("drive-backup", () => {

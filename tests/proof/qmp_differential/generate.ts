@@ -153,9 +153,10 @@ class Writer {
     if (command.execute.startsWith("drive-") || this.#tellsHoles(command)) return this.verb();
     this.#hasStreamed ||= command.execute === "block-stream";
     const args = spoilt(chance, command.arguments as JsonObject);
-    // Without its small buffer a held mirror is not held.
-    const isLoose = args["speed"] === 1 && args["buf-size"] === undefined;
-    if (command.execute === "blockdev-mirror" && isLoose) return this.verb();
+    const bytes = args["buf-size"];
+    // Without its small buffer a held mirror is not held; and one has no memory in QEMU alone.
+    const isOwn = args["speed"] === 1 && bytes === undefined || bytes === 2 ** 40;
+    if (command.execute === "blockdev-mirror" && isOwn) return this.verb();
     return { ...command, arguments: args };
   }
 
