@@ -8,7 +8,7 @@ export interface Difference {
   /** Number of the step, from 0; that behind the last is the cleaning up. */
   readonly step: number;
   /** What differs. */
-  readonly what: "replies" | "events" | "order" | "jobs" | "rest" | "left" | "place";
+  readonly what: "replies" | "events" | "order" | "jobs" | "nodes" | "rest" | "left" | "place";
   /** Which command or job. */
   readonly subject: string;
   readonly qemu: string;
@@ -30,6 +30,16 @@ function eventsOf({ events }: StepTrace, job: string, { groups }: JobNotes): rea
     events.get(id)?.some((text) => /^COMPLETED .*: /.test(text)) === true;
   const isBrokenOff = own.some((text) => text.startsWith("CANCELLED")) && others.some(hasFailed);
   return isBrokenOff ? own.filter((text) => text !== "waiting") : own;
+}
+
+/** The first lines that are not the same. */
+function firstOther(
+  qemu: readonly string[],
+  joblog: readonly string[],
+): { readonly qemu: string; readonly joblog: string } {
+  const at = qemu.findIndex((text, index) => text !== joblog[index]);
+  const index = at < 0 ? qemu.length : at;
+  return { qemu: qemu[index] ?? "none", joblog: joblog[index] ?? "none" };
 }
 
 function differenceOf(
@@ -54,11 +64,9 @@ function differenceOf(
   }
   if (!a.rests) return undefined;
   const [qemu, joblog] = [a.jobs.join("\n"), b.jobs.join("\n")];
-  if (qemu !== joblog) {
-    const at = a.jobs.findIndex((job, index) => job !== b.jobs[index]);
-    const index = at < 0 ? a.jobs.length : at;
-    const [one = "none", other = "none"] = [a.jobs[index], b.jobs[index]];
-    return { what: "jobs", subject: "", qemu: one, joblog: other };
+  if (qemu !== joblog) return { what: "jobs", subject: "", ...firstOther(a.jobs, b.jobs) };
+  if (a.nodes.join("\n") !== b.nodes.join("\n")) {
+    return { what: "nodes", subject: "", ...firstOther(a.nodes, b.nodes) };
   }
   if (step.length === 1 && SYNCHRONOUS.test(step[0]!.execute)) {
     const [one, other] = [a.ends.join(", "), b.ends.join(", ")];

@@ -1,9 +1,12 @@
 /** Makes scripts from a seed: a scene, jobs on it, and verbs that come at any time. */
 import { Chance } from "../../sim/chance.ts";
-import { withoutRaces } from "./races.ts";
+import { bitmapBackup, tellsItsWay, tellsZeros, withBitmaps } from "./bitmaps.ts";
+import { nodeCommand } from "./node_commands.ts";
 import { type Scene, sceneFrom } from "./scenes.ts";
 import type { Command, Json, JsonObject, Script } from "./script.ts";
+import { spoilt } from "./spoilt.ts";
 import { backupArguments, startFrom } from "./starts.ts";
+import { transactionFrom } from "./transactions.ts";
 
 const STEPS_MAX = 12;
 
@@ -39,7 +42,7 @@ class Writer {
 
   constructor(chance: Chance) {
     this.chance = chance;
-    this.scene = sceneFrom(chance);
+    this.scene = withBitmaps(chance, sceneFrom(chance));
   }
 
   newId(): string {
@@ -71,27 +74,11 @@ class Writer {
   }
 
   transaction(): Command {
-    const { chance, scene } = this;
-    const grouped = chance.isOneIn(2);
-    // More than one job before a failing action hangs QEMU.
-    const count = chance.weighted([[1, 0], [2, 1], [6, 2], [grouped ? 0 : 2, 3]]);
-    const actions: JsonObject[] = [];
-    for (let index = 0; index < count; index++) {
-      const target = scene.targets[index];
-      const data = this.#whole(backupArguments(chance, scene, this.newId()));
-      const isTarget = target !== undefined && !chance.isOneIn(8);
-      actions.push(
-        chance.isOneIn(10)
-          ? { type: "abort", data: {} }
-          : { type: "blockdev-backup", data: { ...data, ...(isTarget ? { target } : {}) } },
-      );
-    }
-    const mode = grouped ? "grouped" : "individual";
-    const kept = withoutRaces(actions, grouped, scene);
-    const properties = grouped || chance.isOneIn(4)
-      ? { properties: { "completion-mode": mode } }
-      : {};
-    return { execute: "transaction", arguments: { actions: kept, ...properties } };
+    const draw = (target: JsonObject) => {
+      const args = backupArguments(this.chance, this.scene, this.newId());
+      return this.#whole({ ...bitmapBackup(this.chance, this.scene, args), ...target });
+    };
+    return transactionFrom(this.chance, this.scene, draw);
   }
 
   /**
@@ -103,7 +90,9 @@ class Writer {
    */
   #whole(drawn: JsonObject, isMirror = false): JsonObject {
     const { setup, sources, chain, targets } = this.scene;
-    const args = patient(drawn, setup);
+    const { speed, ...free } = patient(drawn, setup);
+    const isHeld = speed === 1 && !tellsItsWay(free, this.scene);
+    const args = speed === undefined || speed === 1 && !isHeld ? free : { ...free, speed };
     const device = args["device"] as string;
     const isFaulty = JSON.stringify(setup).includes("blkdebug");
     const isOfTarget = targets.includes(device);
@@ -115,30 +104,8 @@ class Writer {
     this.#targets.add(target);
     const given = isAgain ? rest : args;
     const isChance = this.#hasStreamed && chain.includes(device);
-    return isChance && given["sync"] === "top" ? { ...given, sync: "full" } : given;
-  }
-
-  nodeCommand(): Command {
-    const { chance, scene } = this;
-    const names = [...scene.sources, ...scene.targets, ...scene.chain, "nope", "f0"];
-    const name = chance.pick(names);
-    const file: JsonObject = { driver: "file", filename: chance.pick(["src.raw", "nope.raw"]) };
-    const bitmap = { node: name, name: chance.pick(["b0", "b0", "b1"]) };
-    const granularity = chance.pick([65_536, 512, 4_096, 1_000, 256]);
-    const add: JsonObject = {
-      ...bitmap,
-      ...(chance.isOneIn(3) ? { granularity } : {}),
-      ...(chance.isOneIn(4) ? { disabled: true } : {}),
-    };
-    const verb = chance.pick(["remove", "clear", "enable", "disable"]);
-    const merge = { node: name, target: chance.pick(["b0", "b1"]), bitmaps: ["b0", bitmap] };
-    return chance.weighted<Command>([
-      [4, { execute: "blockdev-del", arguments: { "node-name": name } }],
-      [2, { execute: "blockdev-add", arguments: { driver: "raw", "node-name": name, file } }],
-      [4, { execute: "block-dirty-bitmap-add", arguments: add }],
-      [2, { execute: `block-dirty-bitmap-${verb}`, arguments: bitmap }],
-      [1, { execute: "block-dirty-bitmap-merge", arguments: merge }],
-    ]);
+    const isOfLayer = /^(top|bitmap|incremental)$/.test(String(given["sync"]));
+    return isChance && isOfLayer ? wholly(given) : given;
   }
 
   /** A command whose arguments are wrong in their form. */
@@ -171,7 +138,7 @@ class Writer {
   start(): Command {
     const { scene } = this;
     const drawn = startFrom(this.chance, scene, this.newId());
-    if (this.#tellsHoles(drawn)) return this.verb();
+    if (this.#tellsHoles(drawn) || tellsZeros(drawn, scene)) return this.verb();
     const isMirror = drawn.execute === "blockdev-mirror";
     const command = { ...drawn, arguments: this.#whole(drawn.arguments as JsonObject, isMirror) };
     this.#hasStreamed ||= command.execute === "block-stream";
@@ -203,7 +170,7 @@ class Writer {
       case "transaction":
         return [this.transaction()];
       case "node":
-        return [this.nodeCommand()];
+        return [nodeCommand(chance, scene)];
       case "malformed":
         return [this.malformed()];
       default:
@@ -231,24 +198,9 @@ function patient(args: JsonObject, setup: Scene["setup"]): JsonObject {
   );
 }
 
-const WRONG: readonly Json[] = [null, true, 1.5, "x", [], {}, -1, 2 ** 40];
-
-/** Takes a member away, adds one, or gives one a value of a wrong kind, at any depth. */
-function spoilt(chance: Chance, args: JsonObject): JsonObject {
-  const names = Object.keys(args);
-  if (names.length === 0 || chance.isOneIn(5)) return { ...args, extra: chance.pick(WRONG) };
-  const name = chance.pick(names);
-  const value = args[name]!;
-  if (Array.isArray(value) && value.length > 0 && !chance.isOneIn(3)) {
-    const at = chance.below(value.length);
-    return { ...args, [name]: value.map((one, i) => i === at ? spoilt(chance, one) : one) };
-  }
-  if (typeof value === "object" && value !== null && !Array.isArray(value) && !chance.isOneIn(3)) {
-    return { ...args, [name]: spoilt(chance, value as JsonObject) };
-  }
-  if (chance.isOneIn(2)) return { ...args, [name]: chance.pick(WRONG) };
-  const { [name]: _gone, ...rest } = args;
-  return rest;
+/** The same copy of everything. */
+function wholly({ bitmap: _bitmap, "bitmap-mode": _mode, ...args }: JsonObject): JsonObject {
+  return { ...args, sync: "full" };
 }
 
 /**

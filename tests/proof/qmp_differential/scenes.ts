@@ -16,6 +16,8 @@ export interface Scene {
   readonly isUneven: boolean;
   /** False where a backup would show a decided difference. */
   readonly hasBackups: boolean;
+  /** Nodes with bitmaps. */
+  readonly bitmapNodes: readonly string[];
 }
 
 const SIZE = 8 * 2 ** 20;
@@ -102,14 +104,14 @@ function chainNodes(chance: Chance, mayFail: boolean): Scene {
     add({ driver: "qcow2", "node-name": name, file: file(filename) });
   if (chance.isOneIn(4)) {
     const setup = [layer("top", "top.qcow2")];
-    const only = { targets: [], hasBackups: true, isUneven: false };
+    const only = { targets: [], hasBackups: true, isUneven: false, bitmapNodes: [] };
     return { setup, sources: ["top"], chain: ["top"], ...only };
   }
   const above = (name: string, filename: string, backing: string) =>
     add({ driver: "qcow2", "node-name": name, file: file(filename), backing });
   const setup = [base, above("mid", "mid.qcow2", "base"), above("top", "top.qcow2", "mid")];
   const chain = ["top", "mid", "base"];
-  const ends = { sources: ["top", "mid"], targets: [], chain };
+  const ends = { sources: ["top", "mid"], targets: [], chain, bitmapNodes: [] };
   return { setup, ...ends, hasBackups: true, isUneven: isUneven(setup) };
 }
 
@@ -130,7 +132,8 @@ function plainNodes(chance: Chance): Scene {
     ...sources.map((name) => sourceNode(chance, name, failing === "source")),
     ...targets.map((name, index) => targetNode(chance, name, files[index]!, events)),
   ];
-  return { setup, sources, targets, chain: [], hasBackups, isUneven: isUneven(setup) };
+  const none = { chain: [], bitmapNodes: [] };
+  return { setup, sources, targets, ...none, hasBackups, isUneven: isUneven(setup) };
 }
 
 /** Chooses the nodes of a script. */
@@ -148,5 +151,6 @@ export function sceneFrom(chance: Chance): Scene {
     chain: chain.chain,
     hasBackups: plain.hasBackups,
     isUneven: plain.isUneven || chain.isUneven,
+    bitmapNodes: [],
   };
 }

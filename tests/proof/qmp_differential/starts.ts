@@ -1,5 +1,6 @@
 /** Commands that start jobs, mostly such as are accepted. */
 import type { Chance } from "../../sim/chance.ts";
+import { bitmapBackup } from "./bitmaps.ts";
 import type { Scene } from "./scenes.ts";
 import type { Command, Json, JsonObject } from "./script.ts";
 
@@ -57,7 +58,9 @@ export function backupArguments(chance: Chance, scene: Scene, id: string): JsonO
 }
 
 function mirrorArguments(chance: Chance, scene: Scene, id: string): JsonObject {
-  const args = common(chance, scene, id);
+  const { speed, ...rest } = common(chance, scene, id);
+  // Here it is refused behind a target that may not be written, and in QEMU before it.
+  const args = speed === undefined || speed === -1 ? rest : { ...rest, speed };
   return {
     ...args,
     device: nodeOf(chance, scene.sources, scene),
@@ -177,7 +180,10 @@ export function startFrom(chance: Chance, scene: Scene, id: string): Command {
   ]);
   switch (kind) {
     case "backup":
-      return command("blockdev-backup", backupArguments(chance, scene, id));
+      return command(
+        "blockdev-backup",
+        bitmapBackup(chance, scene, backupArguments(chance, scene, id)),
+      );
     case "mirror":
       return command("blockdev-mirror", mirrorArguments(chance, scene, id));
     case "stream":

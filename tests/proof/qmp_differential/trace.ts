@@ -20,6 +20,8 @@ export interface StepTrace {
   readonly early: readonly string[];
   /** All jobs at the end, newest first. */
   readonly jobs: readonly string[];
+  /** All nodes at the end. */
+  readonly nodes: readonly string[];
   /** False if something still moved when patience was over. */
   readonly rests: boolean;
 }
@@ -130,7 +132,7 @@ export function traceOf(
   rests: boolean,
   folder: string,
   exactOf: ExactnessOf,
-): StepTrace {
+): Omit<StepTrace, "nodes"> {
   const replies: string[] = [];
   const events = new Map<string, string[]>();
   const ends: string[] = [];
