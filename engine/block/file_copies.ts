@@ -1,15 +1,15 @@
 /**
  * Copying from one file to another: in pieces, through buffers that nobody else sees.
  *
- * - Small copies are done by the file's own accesses. Once a file has taken much, the copy thread
- *   does a part of it, beside those who copy here.
- * - A copy that the thread did not do is done here: so errors are those of the file's accesses.
+ * - Small copies are done by the file's own accesses. Once a file has taken much, the copy threads
+ *   do it; while these have enough to do, the others copy here.
+ * - A copy that a thread did not do is done here: so errors are those of the file's accesses.
  *
  * Used by `file_node.ts`.
  */
 
 import { BufferPool } from "./buffers.ts";
-import { COPY_THREAD } from "./copy_thread/copy_thread.ts";
+import { COPY_THREADS } from "./copy_thread/copy_threads.ts";
 import type { ThreadFile } from "./copy_thread/messages.ts";
 import type { DiskFile } from "./file.ts";
 
@@ -20,12 +20,12 @@ import type { DiskFile } from "./file.ts";
 export const PIECE_BYTES = 524_288;
 
 /**
- * What a file takes from others before the copy thread helps: 32 MiB. To start a thread costs as
+ * What a file takes from others before the copy threads help: 32 MiB. To start a thread costs as
  * much as to copy this.
  */
 const OWN_COPY_BYTES = 33_554_432;
 
-/** Bytes that the copy thread is asked for at once. */
+/** Bytes that a copy thread is asked for at once. */
 const THREAD_PIECE_BYTES = 2_097_152;
 
 /** Shared by all files; 16 MiB at most are kept. */
@@ -68,9 +68,9 @@ export class FileCopies {
     }
   }
 
-  /** Has the thread close the file; a later copy opens it again. */
+  /** Has the threads close the file; a later copy opens it again. */
   letGo(): void {
-    COPY_THREAD.close(this.#threadFile.id);
+    COPY_THREADS.close(this.#threadFile.id);
   }
 
   /** Copies the first piece of a range; returns its length. */
@@ -85,12 +85,12 @@ export class FileCopies {
     return count;
   }
 
-  /** The same by the copy thread, if it is worth it and has nothing to do; 0 = it was not done. */
+  /** The same by a copy thread, if it is worth it and one has room; 0 = it was not done. */
   async #onThread(other: FileCopies, from: number, to: number, length: number): Promise<number> {
-    if (this.#takenBytes < OWN_COPY_BYTES || COPY_THREAD.count > 0) return 0;
+    if (this.#takenBytes < OWN_COPY_BYTES || COPY_THREADS.isBusy) return 0;
     const count = Math.min(THREAD_PIECE_BYTES, length);
     const [source, target] = [other.#threadFile, this.#threadFile];
-    const copy = () => COPY_THREAD.copy({ source, from, target, to, length: count });
+    const copy = () => COPY_THREADS.copy({ source, from, target, to, length: count });
     return await this.#file.beside(() => other.#file.beside(copy)) ? count : 0;
   }
 }

@@ -5,7 +5,7 @@
  *   zero already, `discard` does nothing, and `extent` reads, but only if the file takes less room
  *   than its size: then, and only then, it may have holes.
  * - `copyRange` works between any two file nodes, through buffers that never leave this file. Once
- *   a file takes much, the copy thread does a part of it.
+ *   a file takes much, the copy threads do it.
  *
  * May be used by whoever opens images; the others know the node interface alone.
  */

@@ -1,21 +1,11 @@
 /**
  * Copying between files on a thread of its own.
  *
- * ```text
- * event loop   read write read write ..      pieces of one copy
- * copy thread  ======== ======== ..          larger pieces of another one
- * ```
- *
- * - Why: on Deno a positioned write keeps the event loop waiting until it is done, and on both
- *   runtimes each access costs a turn of the loop and two changes of threads.
- * - There is one thread; it is started by the first copy and lives as long as the process, without
- *   keeping it alive. Two writers of one file wait for each other in the kernel; so it is asked for
- *   one copy at a time, and who would have to wait for it copies himself. A thread that never
- *   rests would also get little of a busy machine.
+ * - It is started by the first copy and lives as long as the process, without keeping it alive.
  * - A copy that did not work out is the caller's to repeat in the usual way: so all errors come
  *   from one place, and a thread that cannot be started costs speed and nothing else.
  *
- * Used by `file_node.ts`.
+ * Used by `copy_threads.ts`.
  */
 
 import { Worker } from "node:worker_threads";
@@ -27,6 +17,7 @@ export class CopyThread {
   readonly #calls = new Map<number, (isDone: boolean) => void>();
   #worker: Worker | undefined;
   #callCount = 0;
+  #hasAnswered = false;
   #isBroken = false;
 
   /** @param script what the thread runs. @default the worker of this folder */
@@ -42,6 +33,16 @@ export class CopyThread {
   /** Copies that were asked for and are not done. */
   get count(): number {
     return this.#calls.size;
+  }
+
+  /** True from its first answer on; until then it may still be starting. */
+  get isReady(): boolean {
+    return this.#hasAnswered;
+  }
+
+  /** True once it could not be started, or has ended by itself: it copies nothing any more. */
+  get isBroken(): boolean {
+    return this.#isBroken;
   }
 
   /**
@@ -70,6 +71,7 @@ export class CopyThread {
   async stop(): Promise<void> {
     const worker = this.#worker;
     this.#worker = undefined;
+    this.#hasAnswered = false;
     this.#settleAll();
     await worker?.terminate();
   }
@@ -99,6 +101,7 @@ export class CopyThread {
 
   #settle(worker: Worker, { call, isDone }: ThreadReply): void {
     const resolve = this.#calls.get(call);
+    this.#hasAnswered = true;
     this.#calls.delete(call);
     if (this.#calls.size === 0) worker.unref();
     resolve?.(isDone);
@@ -118,6 +121,3 @@ export class CopyThread {
     for (const resolve of waiting) resolve(false);
   }
 }
-
-/** The thread of this process. */
-export const COPY_THREAD = new CopyThread();

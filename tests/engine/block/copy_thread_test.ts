@@ -3,13 +3,16 @@ import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import { execFileSync, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import process from "node:process";
-import { COPY_THREAD, CopyThread } from "../../../engine/block/copy_thread/copy_thread.ts";
-import type { ThreadFile } from "../../../engine/block/copy_thread/messages.ts";
+import { CopyThread } from "../../../engine/block/copy_thread/copy_thread.ts";
+import { COPY_THREADS, CopyThreads } from "../../../engine/block/copy_thread/copy_threads.ts";
+import type { ThreadCopy, ThreadFile } from "../../../engine/block/copy_thread/messages.ts";
 import { fileIdentity } from "../../../engine/block/file_identity.ts";
 import { FileNode } from "../../../engine/block/file_node.ts";
 import { ImageFolder, noise, sameBytes } from "../../support/images.ts";
 
 const MIB = 1_048_576;
+
+let testFileCount = 0;
 
 /** What this process has open, as `ls` shows it: Deno does not let a test look itself. */
 function openFiles(): string {
@@ -97,15 +100,66 @@ describe("CopyThread", () => {
   });
 });
 
+describe("CopyThreads", () => {
+  let folder: ImageFolder;
+  let threads: CopyThreads;
+  let range: ThreadCopy;
+  beforeEach(() => {
+    folder = new ImageFolder();
+    threads = new CopyThreads();
+    const file = (id: number, name: string, bytes: Uint8Array): ThreadFile => {
+      folder.write(name, bytes);
+      const path = folder.file(name);
+      const identity = fileIdentity(fs.statSync(path, { bigint: true }));
+      return { id, path, identity, isReadOnly: false };
+    };
+    const source = file(++testFileCount, "a", noise(MIB));
+    const target = file(++testFileCount, "b", new Uint8Array(MIB));
+    range = { source, from: 0, target, to: 0, length: MIB };
+  });
+  afterEach(async () => {
+    await threads.stop();
+    folder.remove();
+  });
+
+  it("isBusy: from one copy each on while they start, from two on when they run", async () => {
+    const busy: boolean[] = [];
+    const ask = () => {
+      busy.push(threads.isBusy);
+      return threads.copy(range);
+    };
+    assertEquals(await Promise.all([ask(), ask()]), [true, true]);
+    assertEquals([...busy, threads.runningCount], [false, false, 2]);
+    const four = [ask(), ask(), ask(), ask()];
+    assertEquals(busy.slice(2), [false, false, false, false]);
+    assertEquals(threads.isBusy, true);
+    assertEquals(await Promise.all(four), [true, true, true, true]);
+    assertEquals(threads.isBusy, false);
+  });
+
+  it("copy: asks nothing of a thread that is broken", async () => {
+    const broken = new CopyThread(new URL("./no_such_script.ts", import.meta.url));
+    await broken.copy(range);
+    const mixed = new CopyThreads([broken, new CopyThread()]);
+    try {
+      assertEquals(await mixed.copy(range), true);
+      assertEquals(mixed.runningCount, 1);
+    } finally {
+      await mixed.stop();
+    }
+    assertEquals(new CopyThreads([broken, broken]).isBusy, true);
+  });
+});
+
 describe("FileNode.copyRange() of much", () => {
   let folder: ImageFolder;
   beforeEach(async () => {
     folder = new ImageFolder();
     // Another test of this process may have copied much before.
-    await COPY_THREAD.stop();
+    await COPY_THREADS.stop();
   });
   afterEach(async () => {
-    await COPY_THREAD.stop();
+    await COPY_THREADS.stop();
     folder.remove();
   });
 
@@ -118,18 +172,18 @@ describe("FileNode.copyRange() of much", () => {
     return [source, target, data];
   }
 
-  it("copies every byte, with the thread's help after the first 32 MiB", async () => {
+  it("copies every byte, with the help of both threads after the first 32 MiB", async () => {
     const size = 48 * MIB + 4_097;
     const [source, target, data] = await nodes(size);
     await target.copyRange(source, 0, 0, 32 * MIB);
-    assertEquals(COPY_THREAD.isRunning, false);
+    assertEquals(COPY_THREADS.runningCount, 0);
     const rest = size - 32 * MIB;
     const half = 8 * MIB;
     await Promise.all([
       target.copyRange(source, 32 * MIB, 32 * MIB, half),
       target.copyRange(source, 32 * MIB + half, 32 * MIB + half, rest - half),
     ]);
-    assert(COPY_THREAD.isRunning);
+    assertEquals(COPY_THREADS.runningCount, 2);
     await Promise.all([source.close(), target.close()]);
     assert(sameBytes(new Uint8Array(fs.readFileSync(folder.file("b.raw"))), data));
   });
