@@ -33,6 +33,7 @@ function hasOuterWriters(view: GraphView, name: string, inner: ReadonlySet<strin
  * Everybody who leads to one node leads to another one from here on.
  *
  * @param after may be a node that is about to be added
+ * @param led what that one leads to beside the node before
  * @throws {JoblogError} code "unknownNode" for the node before; "nodeReadOnly" when somebody writes
  * there and may not write to the node after
  */
@@ -40,9 +41,10 @@ export function decideReplaceNode(
   view: GraphView,
   before: string,
   after: string,
+  led: readonly string[] = [],
 ): readonly GraphChange[] {
   demand(view, before);
-  const below = view.below(after);
+  const below = new Set([after, ...led].flatMap((name) => [...view.below(name)]));
   const isReadOnly = view.node(after)?.isReadOnly === true;
   if (isReadOnly && hasOuterWriters(view, before, below)) throw graphError(NODE_READ_ONLY, after);
   const changes = view.parents(before).filter(({ parent }) => !below.has(parent.name))

@@ -2,7 +2,9 @@ import type { GraphEventData } from "../../events/job/graph_events.ts";
 import type { JsonObject } from "../../events/log/event.ts";
 import type { Edge } from "../block/edge.ts";
 import type { BlockNode } from "../block/node.ts";
-import type { GraphView } from "./graph_view.ts";
+import type { GraphChange } from "./changes.ts";
+import { decideReplaceNode } from "./edge_moves.ts";
+import type { GraphView, Use } from "./graph_view.ts";
 import { nameRefusal, planNodes } from "./plan_nodes.ts";
 import { graphError } from "./refusals.ts";
 
@@ -51,4 +53,25 @@ export function filterAdded(
     type: "NodeAdded",
     data: { ...added, options: { ...added.options, ...children }, children },
   };
+}
+
+/**
+ * Whoever leads to a node leads to a job's new filter above it. What the job writes through the
+ * filter is below that, too: it goes on leading to the node itself, or there would be a ring.
+ *
+ * @throws {JoblogError} as `decideReplaceNode`
+ */
+export function filterMoves(
+  view: GraphView,
+  owner: string,
+  above: string,
+  filter: string,
+): readonly GraphChange[] {
+  const isWritten = (use: Use) => use.owner === owner && use.as === "backup-target";
+  return decideReplaceNode(
+    view,
+    above,
+    filter,
+    view.uses.filter(isWritten).map(({ node }) => node),
+  );
 }

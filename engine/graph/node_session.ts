@@ -19,8 +19,8 @@ import type { FileUse } from "../block/permissions.ts";
 import type { Recorder } from "./changes.ts";
 import { definitionOf } from "./definition.ts";
 import { decideAdopt, decideDissolve } from "./dissolving.ts";
-import { decidePivot, decideReplaceNode, decideSetChild } from "./edge_moves.ts";
-import { filterAdded, type FilterRequest } from "./filter_request.ts";
+import { decidePivot, decideSetChild } from "./edge_moves.ts";
+import { filterAdded, filterMoves, type FilterRequest } from "./filter_request.ts";
 import type { Graph } from "./graph.ts";
 import type { GraphView, Operation } from "./graph_view.ts";
 import { LiveNode, type LiveUse } from "./live_nodes.ts";
@@ -192,7 +192,7 @@ export class NodeSession {
       const edges = new Map<string, Edge>(
         Object.entries(children).map(([each, child]) => [each, graph.live.edgeTo(child)]),
       );
-      const moves = decideReplaceNode(graph.view, above, node.data.node);
+      const moves = filterMoves(graph.view, this.#owner.runId, above, node.data.node);
       await graph.live.move(moves, async () => {
         const block = request.make(edges.get(role)!, edges);
         graph.live.add(new LiveNode(node.data, block, edges));

@@ -75,6 +75,18 @@ describe("nodes that a job holds", () => {
     await stage.client.status("m", "null");
   });
 
+  it("blockdev-backup: an overlay of its source that it writes stays one of that", async () => {
+    await stage.chain();
+    const onto = { device: "mid", target: "top", sync: "top", "filter-node-name": "f" };
+    await stage.must("blockdev-backup", { ...onto, "job-id": "j", "auto-finalize": false });
+    await stage.client.status("j", "pending");
+    const busy = "Node 'mid' is busy: node is used as backing hd of 'top'";
+    await stage.refusals("blockdev-del", [[{ "node-name": "mid" }, busy]]);
+    await stage.must("job-finalize", { id: "j" });
+    await stage.client.status("j", "null");
+    await stage.refusals("blockdev-del", [[{ "node-name": "mid" }, busy]]);
+  });
+
   it("blockdev-mirror: a backup that was told to have ended keeps nobody off", async () => {
     await stage.pair();
     const at = { device: "s", target: "t", sync: "full" };

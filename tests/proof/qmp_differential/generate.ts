@@ -120,6 +120,9 @@ class Writer {
     if (command.execute.startsWith("drive-") || this.#tellsHoles(command)) return this.verb();
     this.#hasStreamed ||= command.execute === "block-stream";
     const args = spoilt(chance, command.arguments as JsonObject);
+    // As in `starts.ts`: which of two late refusals comes first differs from job to job.
+    const isLate = args["speed"] === -1 && JSON.stringify(this.scene.setup).includes("read-only");
+    if (isLate) return this.verb();
     const bytes = args["buf-size"];
     // Without its small buffer a held mirror is not held; and one has no memory in QEMU alone.
     const isOwn = args["speed"] === 1 && bytes === undefined || bytes === 2 ** 40;
