@@ -173,7 +173,8 @@ export function decideBitmapVerb(
 }
 
 /**
- * The bits of some bitmaps are set in another one, of the same size.
+ * The bits of some bitmaps are set in another one, of the same size. Checks, in this order: both
+ * are there; the target may be changed; the source may be used; their sizes. So for each source.
  *
  * @param sources by name on the same node, or on other nodes
  */
@@ -184,12 +185,16 @@ export function decideBitmapMerge(
   sources: readonly (string | BitmapName)[],
 ): readonly GraphChange[] {
   const { node, bitmap } = target;
-  checkUsable(place, target, demandBitmap(view, target), { isChange: true });
+  const merged = demandBitmap(view, target);
+  const checkTarget = () => checkUsable(place, target, merged, { isChange: true });
+  if (sources.length === 0) checkTarget();
   const named = sources.map((each) =>
     typeof each === "string" ? { node, bitmap: each } : { node: each.node, bitmap: each.bitmap }
   );
   for (const source of named) {
-    checkUsable(place, source, demandBitmap(view, source));
+    const state = demandBitmap(view, source);
+    checkTarget();
+    checkUsable(place, source, state);
     const sizes = [place.sizeOf(node), place.sizeOf(source.node)];
     if (sizes[0] === sizes[1]) continue;
     const text = `Bitmaps are of different sizes (destination size is ${sizes[0]}, source size ` +

@@ -69,8 +69,8 @@ export function cascade(
   return changes;
 }
 
-/** True if nothing keeps a node, once others are gone. */
+/** True if nothing keeps a node, once others are gone. What belongs to a job goes with the job. */
 function isLoose(view: GraphView, node: NodeState, gone: ReadonlySet<string>): boolean {
-  if (node.isExplicit || view.usesOf(node.name).length > 0) return false;
+  if (node.isExplicit || node.owner !== null || view.usesOf(node.name).length > 0) return false;
   return view.parents(node.name).every(({ parent }) => gone.has(parent.name));
 }

@@ -96,6 +96,22 @@ describe("QMP commands on nodes", () => {
     const aborted = await client.run("transaction", { actions: undone });
     assertEquals(aborted.error.desc, "Transaction aborted using Abort action");
     assertEquals(await told(), [["c", true], ["b", false]]);
+    const ghost = { node: "t", name: "ghost" };
+    const merge = (bitmaps: readonly object[]) =>
+      action("merge", { node: "n", target: "b", bitmaps });
+    for (
+      const [bitmaps, text] of [
+        [[ghost], "Dirty bitmap 'ghost' not found"],
+        [
+          [on("c"), ghost],
+          "Bitmap 'b' is currently in use by another operation and cannot be used",
+        ],
+      ] as const
+    ) {
+      const both = [action("remove", on("b")), merge(bitmaps)];
+      assertEquals((await client.run("transaction", { actions: both })).error.desc, text);
+    }
+    assertEquals(await told(), [["c", true], ["b", false]]);
     const properties = { "completion-mode": "grouped" };
     const grouped = await client.run("transaction", { actions: undone.slice(0, 1), properties });
     const text = "Action 'block-dirty-bitmap-remove' does not support Transaction property " +
@@ -103,8 +119,7 @@ describe("QMP commands on nodes", () => {
     assertEquals(grouped.error.desc, text);
     assertEquals((await records()).slice(2).map(([type, verb]) => [type, verb]), [
       ["VerbAccepted", "transaction"],
-      ["VerbRefused", "transaction"],
-      ["VerbRefused", "transaction"],
+      ...new Array(4).fill(["VerbRefused", "transaction"]),
     ]);
   });
 });
