@@ -55,11 +55,19 @@ function groupOf(job: JobNow, jobs: readonly JobNow[], notes: JobNotes): readonl
   return jobs.filter(({ id }) => ids.includes(id));
 }
 
+/** What was seen so far. */
+interface Looks {
+  /** How long is waited. */
+  readonly sinceMs: number;
+  /** What the look before told. */
+  readonly before: readonly JobNow[];
+}
+
 function isResting(
   job: JobNow,
   jobs: readonly JobNow[],
   notes: JobNotes,
-  sinceMs: number,
+  { sinceMs, before }: Looks,
 ): boolean {
   if (RESTING.has(job.status)) return true;
   const group = groupOf(job, jobs, notes);
@@ -72,7 +80,11 @@ function isResting(
   const isLate = sinceMs > FIRST_STEP_MS;
   if (type === "backup" && notes.endless.has(job.id)) return Number(len) > 0 || isLate;
   if (typeof speed !== "number" || speed === 0 || speed > HOLDING_SPEED_MAX) return false;
-  return busy === false && (Number(offset) > 0 || isLate);
+  // Between two steps it may not be at its limit yet.
+  const isStill = before.some(({ id, blockInfo }) =>
+    id === job.id && blockInfo?.["offset"] === offset
+  );
+  return busy === false && isStill && (Number(offset) > 0 || isLate);
 }
 
 /** Which verb a command is, and on which job. */
@@ -159,6 +171,7 @@ export async function untilRest(
   notes: JobNotes,
 ): Promise<{ readonly jobs: readonly JobNow[]; readonly rests: boolean }> {
   let sinceMs = 0;
+  let before: readonly JobNow[] = [];
   for (let lastMs = performance.now();;) {
     const count = monitor.pending.length;
     const jobs = await jobsOf(monitor);
@@ -168,7 +181,8 @@ export async function untilRest(
     const isOver = expected.isOver(jobs, statusEvents(monitor.pending));
     // What came meanwhile may be younger than what was told of the jobs.
     const rests = isOver && monitor.pending.length === count &&
-      jobs.every((job) => isResting(job, jobs, notes, sinceMs));
+      jobs.every((job) => isResting(job, jobs, notes, { sinceMs, before }));
+    before = jobs;
     if (rests || sinceMs > RESTLESS_MS) {
       expected.clear();
       return { jobs, rests };
