@@ -32,8 +32,11 @@ export interface ChainCase {
   readonly isActive?: boolean;
   /** The image that must show the data afterwards. */
   readonly shows: string;
-  /** True adds sides without a job: what a new file takes of two threads, see `bare_writes.ts`. */
-  readonly isLimited?: boolean;
+  /**
+   * Adds sides without a job: what a file takes of two threads, see `bare_writes.ts`. Makes that
+   * file, as long as the data.
+   */
+  readonly limit?: (path: string, bytes: number) => void;
 }
 
 interface Place {
@@ -78,12 +81,16 @@ async function qemus(work: ChainCase, { folder }: Place): Promise<number> {
   return tookMs;
 }
 
-async function bare({ folder }: Place, bytes: number, source?: string): Promise<number> {
+async function bare(
+  { folder }: Place,
+  make: (path: string, bytes: number) => void,
+  bytes: number,
+  source?: string,
+): Promise<number> {
   const path = join(folder, "bare.raw");
   const writers = await BareWriters.start();
   try {
-    fs.writeFileSync(path, "");
-    fs.truncateSync(path, bytes);
+    make(path, bytes);
     return await timed(() =>
       source === undefined ? writers.fill(path, bytes) : writers.copy(path, bytes, source)
     );
@@ -109,9 +116,9 @@ async function measure(work: ChainCase, place: Place, rounds: number): Promise<v
       if (round < rounds) continue;
       qemuImg("compare", data, join(place.folder, work.shows));
     }
-    if (work.isLimited !== true) continue;
-    note("copy", await bare(place, bytes, data));
-    note("bare", await bare(place, bytes));
+    if (work.limit === undefined) continue;
+    note("copy", await bare(place, work.limit, bytes, data));
+    note("bare", await bare(place, work.limit, bytes));
   }
   console.log(work.name);
   for (const name of names) {
@@ -122,7 +129,7 @@ async function measure(work: ChainCase, place: Place, rounds: number): Promise<v
   const ratio = medianRatio(rates.ours, rates.qemu);
   const [least, aim] = work.goal;
   printGoal(`  ours / qemu ${figure(ratio, 2)}`, `${least}, aim ${aim}`, ratio >= least);
-  if (work.isLimited !== true) return;
+  if (work.limit === undefined) return;
   const ofOurs = (side: "copy" | "bare") => figure(medianRatio(rates.ours, rates[side]), 2);
   console.log(`  ours / copy ${ofOurs("copy")}, ours / bare ${ofOurs("bare")}`);
   const most = figure(medianRatio(rates.bare, rates.qemu), 2);
