@@ -118,6 +118,12 @@ export const DEVIATIONS: readonly Deviation[] = [
     scenarios: [],
   },
   {
+    id: "headers-name-files",
+    what: "A header that a stream or commit writes names the file below blkdebug, not that filter",
+    why: "`blkdebug::base.raw` is in nobody's folder: without the filter the chain does not open",
+    scenarios: [],
+  },
+  {
     id: "buffers-come-as-needed",
     what: "A mirror with a `buf-size` larger than the memory runs; in QEMU it fails",
     why: "What is in flight is bounded by itself; QEMU takes the whole buffer before it begins",

@@ -130,9 +130,16 @@ class Writer {
     return { ...command, arguments: args };
   }
 
-  /** True for a commit of the active layer behind a stream: it asks what the layer holds, too. */
+  /**
+   * True for a commit of the active layer behind a stream: it asks what the layer holds, too. Or for
+   * one by the names of files, where QEMU's stream wrote that of a blkdebug node into a header.
+   */
   #tellsHoles({ execute, arguments: args }: Command): boolean {
-    const { "top-node": node, top } = args as JsonObject;
+    const { "top-node": node, top, base } = args as JsonObject;
+    const isFaulty = JSON.stringify(this.scene.setup).includes(
+      `"base","file":{"driver":"blkdebug"`,
+    );
+    if (this.#hasStreamed && isFaulty && (top !== undefined || base !== undefined)) return true;
     const isInner = node !== undefined && node !== "top" ||
       top !== undefined && top !== "top.qcow2";
     return this.#hasStreamed && execute === "block-commit" && !isInner;
