@@ -9,8 +9,8 @@
  *   up and is not counted. Medians are printed.
  * - QEMU's side is `qemu-storage-daemon` with block-commit, from its command to its end; the active
  *   one is completed as soon as it is ready.
- * - Beside the active ones stands what such a base takes of two threads at once, each with its half,
- *   without any job: `bare` only writes, `copy` reads the data before.
+ * - Beside the active ones stands what such a base takes of two threads at once, each with its
+ *   half, without any job: `bare` only writes, `copy` reads the data before.
  * - The log of ours is the real one: SQLite, synchronous=FULL, on the disk of `--log`.
  * - What comes out in the last round is compared with the data.
  */

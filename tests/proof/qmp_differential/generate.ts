@@ -131,8 +131,8 @@ class Writer {
   }
 
   /**
-   * True for a commit of the active layer behind a stream: it asks what the layer holds, too. Or for
-   * one by the names of files, where QEMU's stream wrote that of a blkdebug node into a header.
+   * True for a commit of the active layer behind a stream: it asks what the layer holds, too. Or
+   * for one by names of files, where QEMU's stream wrote that of a blkdebug node into a header.
    */
   #tellsHoles({ execute, arguments: args }: Command): boolean {
     const { "top-node": node, top, base } = args as JsonObject;
