@@ -113,8 +113,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     id: "streams-leave-holes",
-    what: "A stream of a whole chain leaves holes where no layer holds anything, and QEMU zeros",
-    why: "Both read the same, and the image stays small; only sync top tells them apart",
+    what: "Where there is nothing, streams of whole chains and backups to new images leave holes",
+    why: "QEMU writes zeros; both read the same, the image stays small, and only sync top tells",
     scenarios: [],
   },
   {

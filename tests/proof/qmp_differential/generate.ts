@@ -61,16 +61,13 @@ class Writer {
     const { chance } = this;
     const [, execute, key] = chance.weighted(VERBS.map((verb) => [verb[0], verb] as const));
     const more: JsonObject = execute === "block-job-set-speed"
-      ? { speed: chance.weighted([[5, 0], [this.#isHoldable ? 2 : 0, 1], [1, 2 ** 40], [1, -1]]) }
+      ? {
+        speed: chance.weighted([[5, 0], [this.scene.isUneven ? 0 : 2, 1], [1, 2 ** 40], [1, -1]]),
+      }
       : execute === "block-job-cancel" && chance.isOneIn(2)
       ? { force: chance.isOneIn(2) }
       : {};
     return { execute, arguments: { [key]: this.oldId(), ...more } };
-  }
-
-  /** A mirror whose flush failed copies again, and a limit would hold it: see the deviations. */
-  get #isHoldable(): boolean {
-    return !JSON.stringify(this.scene.setup).includes("flush_to_disk");
   }
 
   transaction(): Command {
@@ -82,10 +79,12 @@ class Writer {
   }
 
   /**
-   * A stream leaves holes where nothing is below, and QEMU makes zeros of them: see the deviations.
-   * So what a layer holds is not asked for any more. Nor is a target copied where accesses
+   * A stream leaves holes where nothing is below, a backup in a blank image, and QEMU makes zeros of
+   * them: see the deviations. So what a layer or a target holds is not asked for any more, only
+   * what a chain holds that nobody has written. Nor is a target copied where accesses
    * may fail: one without bytes is mirrored by discards in QEMU, which does not flush what it has
-   * not written. And only the first job compresses into a target, as QEMU overwrites nothing so.
+   * not written. And only the first job compresses into a target, and none into a layer, as QEMU
+   * overwrites nothing so.
    * Nor has a mirror a limit where its source is one hole: see the deviations.
    */
   #whole(drawn: JsonObject, isMirror = false): JsonObject {
@@ -100,10 +99,11 @@ class Writer {
     if (isOfTarget && (isFaulty || isHeldMirror)) return { ...args, device: sources[0]! };
     const { compress, ...rest } = args;
     const target = args["target"];
-    const isAgain = compress === true && this.#targets.has(target);
+    const isThere = this.#targets.has(target) || chain.includes(target as string);
+    const isAgain = compress === true && isThere;
     this.#targets.add(target);
     const given = isAgain ? rest : args;
-    const isChance = this.#hasStreamed && chain.includes(device);
+    const isChance = isOfTarget || this.#hasStreamed && chain.includes(device);
     const isOfLayer = /^(top|bitmap|incremental)$/.test(String(given["sync"]));
     return isChance && isOfLayer ? wholly(given) : given;
   }
