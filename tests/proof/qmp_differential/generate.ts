@@ -79,8 +79,8 @@ class Writer {
   }
 
   /**
-   * A stream leaves holes where nothing is below, a backup in a blank image, and QEMU makes zeros of
-   * them: see the deviations. So what a layer or a target holds is not asked for any more, only
+   * A stream leaves holes where nothing is below, a backup in a blank image, and QEMU makes zeros
+   * of them: see the deviations. So what a layer or a target holds is not asked for any more, only
    * what a chain holds that nobody has written. Nor is a target copied where accesses
    * may fail: one without bytes is mirrored by discards in QEMU, which does not flush what it has
    * not written. And only the first job compresses into a target, and none into a layer, as QEMU
