@@ -13,6 +13,7 @@ const SYSTEM_WORDS: Readonly<Record<string, string>> = {
   ENOTDIR: "Not a directory",
   EISDIR: "Is a directory",
   EINVAL: "Invalid argument",
+  EFBIG: "File too large",
   EMFILE: "Too many open files",
   ETXTBSY: "Text file busy",
   ENOSPC: "No space left on device",

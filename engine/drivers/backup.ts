@@ -26,7 +26,8 @@ export function backupDriver(openFile?: OpenImageFile): Driver<BackupParameters>
     parameters: backupParameters,
     async open(parameters, context) {
       const images = await openImages(parameters, context, openFile);
-      return withBitmap(new BackupJob(parameters, images), images.bitmap);
+      const { sync = parameters.sync, bitmap } = images;
+      return withBitmap(new BackupJob({ ...parameters, sync }, images), bitmap);
     },
   });
 }

@@ -34,6 +34,8 @@ export interface BackupImages {
   readonly gate?: WriterGate | undefined;
   /** What proves that the source is what it was. @default the stamp of its node */
   readonly stamp?: (() => Promise<string | undefined>) | undefined;
+  /** What is copied, if that is something else than what was asked for. */
+  readonly sync?: BackupParameters["sync"] | undefined;
   /** The bitmap of the job; absent = it has none. */
   readonly bitmap?: SyncBitmap | undefined;
   /** Lets other jobs use both. Safe to call twice. */
@@ -55,11 +57,12 @@ async function openSource(
   const { source: name, "source-format": format, bitmap } = parameters;
   const { nodes, isRecovery } = context;
   const isNamed = nodes !== undefined && isNode(nodes, name);
+  const isAsked = isNamed && !isNode(nodes, parameters.target);
   if (nodes !== undefined && (isNamed || bitmap !== undefined)) {
     // Bitmaps belong to nodes: a file with one becomes a node of this job.
     const own = format === undefined ? {} : { format };
     const node = isNamed ? name : await nodes.resolve(name, own);
-    if (!isRecovery) checkBitmapArguments(nodes, node, parameters);
+    if (!isRecovery && !isAsked) checkBitmapArguments(nodes, node, parameters);
     return { source: nodeSource(nodes, node), node };
   }
   checkBitmapArguments(nodes, name, parameters);
@@ -122,6 +125,62 @@ async function layFilter(
   }
 }
 
+/** Without anything below it, all of a node is its top to a file. Source: drive_backup_prepare. */
+function syncFor(
+  { source: name, target, sync }: BackupParameters,
+  nodes: JobNodes | undefined,
+  { backing }: SourceImage,
+): BackupParameters["sync"] {
+  const isDrive = isNode(nodes, name) && !isNode(nodes, target);
+  return isDrive && sync === "top" && backing === undefined ? "full" : sync;
+}
+
+/**
+ * The file that a node is copied to. It is made and opened before anything else is looked at.
+ *
+ * Source: QEMU 7.2 blockdev.c drive_backup_prepare.
+ */
+async function fileTarget(
+  parameters: BackupParameters,
+  context: OpenContext,
+  place: ImagePlace,
+  source: SourceImage,
+): Promise<CopyTarget> {
+  const { target: path, mode, format, sync } = parameters;
+  const { isRecovery } = context;
+  const made = { isOpen: mode !== "absolute-paths", format: format ?? source.format };
+  checkBacking(made, backingOfNew(sync, source));
+  const options = { ...place, isRecovery, format, mode, source, isShared: true };
+  let target: TargetImage | undefined;
+  try {
+    target = await TargetImage.open(path, options);
+    if (!isRecovery) checkFound(target, parameters, context.nodes!, source);
+    return target;
+  } catch (error) {
+    await target?.removeCreated();
+    await target?.close();
+    throw target === undefined ? targetRefusal(error, path, mode) : error;
+  }
+}
+
+function checkFound(
+  target: CopyTarget,
+  parameters: BackupParameters,
+  nodes: JobNodes,
+  source: SourceImage,
+): void {
+  const { sync, mode } = parameters;
+  if (sync === "none" && mode === "existing" && target.format === "raw") {
+    const text = "Driver 'raw' of node '#block0' does not support backing files";
+    const hint = 'Give a target in the format qcow2, or another "sync".';
+    throw new JoblogError("invalidParameter", text, { subject: "target", hint });
+  }
+  checkBitmapArguments(nodes, parameters.source, parameters);
+  checkCompress(parameters, target.canCompress);
+  checkSizes(source, target);
+  checkFilterName(nodes, parameters["filter-node-name"]);
+}
+
 async function openTarget(
   parameters: BackupParameters,
   context: OpenContext,
@@ -130,15 +189,10 @@ async function openTarget(
 ): Promise<CopyTarget> {
   const { target: name, mode, format } = parameters;
   const { nodes, isRecovery } = context;
+  const isOfNode = nodes !== undefined && isNode(nodes, parameters.source);
+  if (isOfNode && !isNode(nodes, name)) return await fileTarget(parameters, context, place, source);
   if (nodes === undefined || !isNode(nodes, name)) {
-    const isOfNode = nodes !== undefined && isNode(nodes, parameters.source);
-    if (isOfNode && !isRecovery) checkFilterName(nodes, parameters["filter-node-name"]);
-    try {
-      const isShared = isOfNode;
-      return await TargetImage.open(name, { ...place, isRecovery, format, mode, source, isShared });
-    } catch (error) {
-      throw isOfNode ? targetRefusal(error, name, mode) : error;
-    }
+    return await TargetImage.open(name, { ...place, isRecovery, format, mode, source });
   }
   checkApart(parameters.source, name);
   return nodeTarget(nodes, name, parameters, (found) => checkSizes(source, found));
@@ -155,10 +209,10 @@ async function openTarget(
  * both are the same, the target is not empty and the mode does not say that it may be, a raw target
  * cannot be compressed or would need a backing file, the sizes differ; code "openFailed" when the
  * filter cannot have its name; code "invalidParameter" when `max-chunk` is less than a cluster; in
- * this order
+ * this order. From a node to a file the file comes first, see `fileTarget`
  */
 export async function openImages(
-  parameters: BackupParameters,
+  asked: BackupParameters,
   context: OpenContext,
   openFile?: OpenImageFile,
 ): Promise<BackupImages> {
@@ -168,8 +222,10 @@ export async function openImages(
   let target: CopyTarget | undefined;
   let gate: LaidFilter | undefined;
   try {
-    opened = await openSource(parameters, context, place);
+    opened = await openSource(asked, context, place);
     const { source } = opened;
+    const sync = syncFor(asked, context.nodes, source);
+    const parameters = { ...asked, sync };
     target = await openTarget(parameters, context, place, source);
     checkCompress(parameters, target.canCompress);
     checkBacking(target, backingOfNew(parameters.sync, source));
@@ -187,7 +243,7 @@ export async function openImages(
     const bitmap = nodes !== undefined && node !== undefined
       ? takeSyncBitmap(nodes, node, parameters, isRecovery)
       : undefined;
-    return { ...opened, target, gate, stamp, bitmap, release: () => claims.release() };
+    return { ...opened, target, gate, stamp, bitmap, sync, release: () => claims.release() };
   } catch (error) {
     await gate?.close();
     await target?.removeCreated();

@@ -85,6 +85,18 @@ async function openedFile(filename: string, folder: string): Promise<FileNode> {
   }
 }
 
+/** More than any system keeps in one file, or a runtime can ask for. */
+const TOO_LARGE = 2 ** 52;
+
+async function resized(file: FileNode, size: number): Promise<void> {
+  try {
+    if (size >= TOO_LARGE) throw fault(file.name, `Cannot resize "${file.name}" to ${size} bytes`);
+    await file.truncate(size);
+  } catch (error) {
+    throw worded(error, "Could not resize file");
+  }
+}
+
 /** Makes a file of zeros. @throws {BlockError} EBUSY when another job has it */
 export async function makeFile(
   { filename, size }: FileCreate,
@@ -100,7 +112,7 @@ export async function makeFile(
     }
     const make = async () => {
       if (file.size > 0) await file.truncate(0);
-      await file.truncate(size);
+      await resized(file, size);
       await file.flush();
     };
     if (file.size === 0) return await make();

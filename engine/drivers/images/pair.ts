@@ -60,7 +60,10 @@ export function backingOfNew(sync: string, source: SourceImage): BackingName | u
  *
  * @throws {JoblogError} code "invalidParameter". Source: QEMU 7.2 block.c bdrv_img_create
  */
-export function checkBacking(target: CopyTarget, backing: BackingName | undefined): void {
+export function checkBacking(
+  target: Pick<CopyTarget, "isOpen" | "format">,
+  backing: BackingName | undefined,
+): void {
   if (target.isOpen || backing === undefined || target.format !== "raw") return;
   const message = `Backing file not supported for file format '${target.format}'`;
   throw new JoblogError("invalidParameter", message, {

@@ -102,11 +102,18 @@ describe("refusals in a chain", () => {
 
 describe("jobs of type create", () => {
   it("fail with what was to be done in front of the system's words", async () => {
-    const options = { driver: "file", filename: "gone/x.raw", size: 512 };
-    await stage.must("blockdev-create", { "job-id": "j", options });
-    await stage.client.status("j", "concluded");
-    const { return: [job] } = await stage.run("query-jobs");
-    assertEquals(job.error, "Could not create 'gone/x.raw': No such file or directory");
+    for (
+      const [id, filename, size, text] of [
+        ["j", "gone/x.raw", 512, "Could not create 'gone/x.raw': No such file or directory"],
+        ["k", "new.raw", -1, "Could not resize file: Invalid argument"],
+      ] as const
+    ) {
+      const options = { driver: "file", filename, size };
+      await stage.must("blockdev-create", { "job-id": id, options });
+      await stage.client.status(id, "concluded");
+      const { return: [job] } = await stage.run("query-jobs");
+      assertEquals(job.error, text);
+    }
   });
 
   it("are refused for what is no node", async () => {
