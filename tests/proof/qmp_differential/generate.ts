@@ -1,6 +1,7 @@
 /** Makes scripts from a seed: a scene, jobs on it, and verbs that come at any time. */
 import { Chance } from "../../sim/chance.ts";
 import { bitmapBackup, tellsItsWay, tellsZeros, withBitmaps } from "./bitmaps.ts";
+import { driveBackup } from "./drives.ts";
 import { nodeCommand } from "./node_commands.ts";
 import { type Scene, sceneFrom } from "./scenes.ts";
 import type { Command, Json, JsonObject, Script } from "./script.ts";
@@ -75,7 +76,15 @@ class Writer {
       const args = backupArguments(this.chance, this.scene, this.newId());
       return this.#whole({ ...bitmapBackup(this.chance, this.scene, args), ...target });
     };
-    return transactionFrom(this.chance, this.scene, draw);
+    const drive = () => this.#drive(driveBackup(this.chance, this.scene, draw({})));
+    return transactionFrom(this.chance, this.scene, { draw, drive });
+  }
+
+  /** One of a transaction makes no file anew that an open node leads to: see `empties`. */
+  #drive(args: JsonObject): JsonObject {
+    const isOpen = empties({ execute: "drive-backup", arguments: args }, this.scene);
+    this.#isKeeping ||= args["sync"] === "none";
+    return isOpen ? { ...args, target: "new.raw" } : args;
   }
 
   /**
@@ -103,9 +112,11 @@ class Writer {
     const isAgain = compress === true && isThere;
     this.#targets.add(target);
     const given = isAgain ? rest : args;
-    const isChance = isOfTarget || this.#hasStreamed && chain.includes(device);
-    const isOfLayer = /^(top|bitmap|incremental)$/.test(String(given["sync"]));
-    return isChance && isOfLayer ? wholly(given) : given;
+    const isStreamed = this.#hasStreamed && chain.includes(device);
+    const isTop = given["sync"] === "top" && (isOfTarget || isStreamed);
+    // A stream is a write to bitmaps, too: see engine/DESIGN.md.
+    const isByBitmap = /^(bitmap|incremental)$/.test(String(given["sync"])) && isStreamed;
+    return isTop || isByBitmap ? wholly(given) : given;
   }
 
   /** A command whose arguments are wrong in their form. */
@@ -117,7 +128,9 @@ class Writer {
       ? this.transaction()
       : this.verb();
     // What is made for whom is another question.
-    if (command.execute.startsWith("drive-") || this.#tellsHoles(command)) return this.verb();
+    if (JSON.stringify(command).includes('"drive-') || this.#tellsHoles(command)) {
+      return this.verb();
+    }
     this.#hasStreamed ||= command.execute === "block-stream";
     const args = spoilt(chance, command.arguments as JsonObject);
     // As in `starts.ts`: which of two late refusals comes first differs from job to job.
@@ -153,7 +166,10 @@ class Writer {
     const command = { ...drawn, arguments: this.#whole(drawn.arguments as JsonObject, isMirror) };
     this.#hasStreamed ||= command.execute === "block-stream";
     const isChain = command.execute === "block-stream" || command.execute === "block-commit";
-    if (isChain && (command.arguments as JsonObject)["auto-dismiss"] === false) {
+    // The source is then below the target, too, for others to see.
+    const isBelow = command.execute === "drive-backup" &&
+      (command.arguments as JsonObject)["sync"] === "none";
+    if (isBelow || isChain && (command.arguments as JsonObject)["auto-dismiss"] === false) {
       this.#isKeeping = true;
     }
     this.isOver = empties(command, scene);

@@ -1,6 +1,7 @@
 /** Commands that start jobs, mostly such as are accepted. */
 import type { Chance } from "../../sim/chance.ts";
 import { bitmapBackup } from "./bitmaps.ts";
+import { driveBackup } from "./drives.ts";
 import type { Scene } from "./scenes.ts";
 import type { Command, Json, JsonObject } from "./script.ts";
 
@@ -124,26 +125,6 @@ function commitArguments(chance: Chance, scene: Scene, id: string): JsonObject {
   return drawn["speed"] === 1 && !isInner ? free : drawn;
 }
 
-function given(args: { readonly [name: string]: Json | undefined }): JsonObject {
-  const pairs = Object.entries(args).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(pairs) as JsonObject;
-}
-
-function driveArguments(chance: Chance, args: JsonObject): JsonObject {
-  const { device, speed } = args;
-  const ending = { "auto-finalize": args["auto-finalize"], "auto-dismiss": args["auto-dismiss"] };
-  const target = chance.pick(["t.raw", "t2.raw", "new.raw", "gone/x.raw"]);
-  const isThere = chance.isOneIn(3);
-  return {
-    ...given({ "job-id": args["job-id"], device, speed, ...ending }),
-    // The target is opened before anything else is looked at.
-    sync: "full",
-    target,
-    format: isThere ? chance.pick(["raw", "nope"]) : chance.pick(["raw", "raw", "qcow2", "nope"]),
-    ...(isThere ? { mode: "existing" } : chance.isOneIn(2) ? { mode: "absolute-paths" } : {}),
-  };
-}
-
 function createArguments(chance: Chance, id: string): JsonObject {
   const size = chance.pick([8 * 2 ** 20, 1_049_600, 512, 1_000, 0]);
   // QEMU leaves bytes and size of a node that is not empty as they are: see the deviations.
@@ -176,7 +157,7 @@ export function startFrom(chance: Chance, scene: Scene, id: string): Command {
     [hasChain ? 10 : 1, "stream"],
     [hasChain ? 10 : 1, "commit"],
     [1, "create"],
-    [scene.hasBackups ? 1 : 0, "drive-backup"],
+    [scene.hasBackups ? 4 : 0, "drive-backup"],
   ]);
   switch (kind) {
     case "backup":
@@ -192,9 +173,7 @@ export function startFrom(chance: Chance, scene: Scene, id: string): Command {
       return command("block-commit", commitArguments(chance, scene, id));
     case "create":
       return command("blockdev-create", createArguments(chance, id));
-    case "drive-backup":
-      return command(kind, driveArguments(chance, backupArguments(chance, scene, id)));
     default:
-      return command(kind, driveArguments(chance, mirrorArguments(chance, scene, id)));
+      return command(kind, driveBackup(chance, scene, backupArguments(chance, scene, id)));
   }
 }

@@ -10,12 +10,16 @@ function unhurt(args: JsonObject): JsonObject {
   return args["bitmap-mode"] === "always" ? { ...args, "bitmap-mode": "on-success" } : args;
 }
 
-/** @param draw makes the arguments of a backup, mostly to a given target */
-export function transactionFrom(
-  chance: Chance,
-  scene: Scene,
-  draw: (target: JsonObject) => JsonObject,
-): Command {
+/** What makes the arguments of members. */
+export interface MemberSource {
+  /** Of a backup, mostly to a given target. */
+  draw(target: JsonObject): JsonObject;
+  /** Of a backup to a file. */
+  drive(): JsonObject;
+}
+
+/** A transaction, also one of nothing. */
+export function transactionFrom(chance: Chance, scene: Scene, source: MemberSource): Command {
   const grouped = chance.isOneIn(2);
   // More than one job before a failing action hangs QEMU.
   const single = grouped ? 0 : 2;
@@ -27,8 +31,10 @@ export function transactionFrom(
     // Bitmaps are changed in no group, which is refused.
     if (chance.isOneIn(grouped ? 12 : 2)) actions.push(bitmapAction(chance, scene));
     else if (chance.isOneIn(10)) actions.push({ type: "abort", data: {} });
-    else {
-      const data = unhurt(draw(isTarget ? { target } : {}));
+    else if (chance.isOneIn(4)) {
+      actions.push({ type: "drive-backup", data: unhurt(source.drive()) });
+    } else {
+      const data = unhurt(source.draw(isTarget ? { target } : {}));
       actions.push({ type: "blockdev-backup", data });
     }
   }
