@@ -36,7 +36,7 @@ export function bytesOf(name: string, text: string): number {
     ? NaN
     : Math.round(Number(match[1]) * FACTORS[match[2]!.toUpperCase()]!);
   if (Number.isSafeInteger(bytes)) return bytes;
-  throw usageError(name, "is no number of bytes such as 0, 512K or 1.5M", text);
+  throw usageError(name, "is no number of bytes such as 0, 512K, 1.5M or 2T, below 8192T", text);
 }
 
 /**

@@ -5,45 +5,11 @@
  * program: 1 for images that differ, or in which a check finds something.
  */
 import { statSync } from "node:fs";
-import { dirname, extname, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { EXIT } from "../errors.ts";
-import { bytesOf, usageError } from "./arguments.ts";
 import { bitmapLine, bitmapValue } from "./bitmaps.ts";
-import type { ImageTools } from "./host.ts";
-import type { Invocation } from "./invocation.ts";
+import { convertImage, createImage, type ImageWork } from "./image_making.ts";
 import type { OptionParsers } from "./run_options.ts";
-
-/** Options of the image commands, as commander gives them. */
-export interface ImageOptions {
-  /** Format of the image, or of the first one. */
-  readonly format?: "raw" | "qcow2";
-  /** Format of the other image. */
-  readonly targetFormat?: "raw" | "qcow2";
-  /** Bytes that a guest sees. */
-  readonly size?: number;
-  /** Name of the backing file. */
-  readonly backing?: string;
-  /** Its format. */
-  readonly backingFormat?: "raw" | "qcow2";
-  /** Bytes of a cluster. */
-  readonly clusterSize?: number;
-  /** How clusters are compressed. */
-  readonly compressionType?: "zlib" | "zstd";
-  /** Writes compressed clusters. */
-  readonly compress?: boolean;
-  /** Which counts are set right. */
-  readonly repair?: "leaks" | "all";
-  /** Sizes must be equal, too. */
-  readonly strict?: boolean;
-}
-
-type Work = (
-  invocation: Invocation,
-  tools: ImageTools,
-  paths: readonly string[],
-  options: ImageOptions,
-) => Promise<number>;
 
 /** A command of `joblog image`. */
 export interface ImageCommand {
@@ -54,7 +20,7 @@ export interface ImageCommand {
   /** Adds its options. */
   readonly options: (command: Command, parsers: OptionParsers) => void;
   /** Does it. */
-  readonly work: Work;
+  readonly work: ImageWork;
 }
 
 const FORMATS = ["raw", "qcow2"];
@@ -63,19 +29,12 @@ function format(command: Command, flags: string, text: string): Command {
   return command.addOption(new Option(flags, text).choices(FORMATS));
 }
 
-type Format = "raw" | "qcow2";
-
-/** A new image's format: as given, else as the ending of its name says. */
-function formatOf(path: string, given: Format | undefined): Format {
-  return given ?? (extname(path).toLowerCase() === ".qcow2" ? "qcow2" : "raw");
-}
-
 function lines(pairs: readonly (readonly [string, unknown])[]): string {
   const known = pairs.filter(([, value]) => value !== undefined);
   return known.map(([name, value]) => `${name}: ${String(value)}\n`).join("");
 }
 
-const info: Work = async (invocation, tools, [path], options) => {
+const info: ImageWork = async (invocation, tools, [path], options) => {
   const image = await tools.info(path!, options.format);
   const actualSize = statSync(path!).blocks * 512;
   const value = {
@@ -107,6 +66,8 @@ const info: Work = async (invocation, tools, [path], options) => {
       ["virtual size", `${image.virtualSize} bytes`],
       ["disk size", `${actualSize} bytes`],
       ["cluster_size", image.clusterSize],
+      ["compat", image.compat],
+      ["compression type", image.compressionType],
       ["backing file", image.backingFilename],
       ["backing file format", image.backingFormat],
       ...(image.bitmaps ?? []).map((each) => ["bitmap", bitmapLine(each)] as const),
@@ -114,45 +75,7 @@ const info: Work = async (invocation, tools, [path], options) => {
   return EXIT.ok;
 };
 
-function clustersOf({ clusterSize, compressionType }: ImageOptions) {
-  return {
-    ...(clusterSize === undefined ? {} : { clusterSize }),
-    ...(compressionType === undefined ? {} : { compressionType }),
-  };
-}
-
-const create: Work = async (invocation, tools, [path, length], options) => {
-  const { backing } = options;
-  const kind = formatOf(path!, options.format);
-  if (backing !== undefined && options.backingFormat === undefined) {
-    throw usageError("backing", "needs its format: give --backing-format", backing);
-  }
-  if (backing !== undefined && kind === "raw") {
-    throw usageError("backing", "is nothing that a raw image can have: give -f qcow2", backing);
-  }
-  if (length !== undefined && options.size !== undefined) {
-    throw usageError("size", "is given twice: leave --size out", length);
-  }
-  let size = length === undefined ? options.size : bytesOf("size", length);
-  if (size === undefined && backing !== undefined) {
-    // Its name in the image is relative to the image's folder.
-    const place = resolve(dirname(path!), backing);
-    size = (await tools.info(place, options.backingFormat)).virtualSize;
-  }
-  if (size === undefined) throw usageError("image", "needs a size behind its name", path!);
-  if (size < 0) throw usageError("size", "is no size of an image: give 0 or more", String(size));
-  await tools.create(path!, kind, {
-    size,
-    ...clustersOf(options),
-    ...(backing === undefined ? {} : { backingFile: backing }),
-    ...(options.backingFormat === undefined ? {} : { backingFormat: options.backingFormat }),
-  });
-  const value = { filename: path, format: kind, "virtual-size": size };
-  invocation.tell(value, () => `made ${path} in format ${kind}, ${size} bytes\n`);
-  return EXIT.ok;
-};
-
-const map: Work = async (invocation, tools, [path], options) => {
+const map: ImageWork = async (invocation, tools, [path], options) => {
   const pieces = await tools.map(path!, options.format);
   const value = pieces.map(({ start, length, depth, isPresent, isZero, isData }) => ({
     start,
@@ -174,7 +97,7 @@ const map: Work = async (invocation, tools, [path], options) => {
   return EXIT.ok;
 };
 
-const check: Work = async (invocation, tools, [path], options) => {
+const check: ImageWork = async (invocation, tools, [path], options) => {
   const { corruptions, leaks, problems, dataClusters, compressedClusters } = await tools.check(
     path!,
     options.repair,
@@ -193,7 +116,7 @@ const check: Work = async (invocation, tools, [path], options) => {
   return corruptions + leaks === 0 ? EXIT.ok : EXIT.failed;
 };
 
-const compare: Work = async (invocation, tools, [a, b], options) => {
+const compare: ImageWork = async (invocation, tools, [a, b], options) => {
   const { mismatchAt, isSizeDifferent } = await tools.compare(
     { path: a!, format: options.format },
     { path: b!, format: options.targetFormat },
@@ -208,21 +131,6 @@ const compare: Work = async (invocation, tools, [a, b], options) => {
       : "they are equal\n";
   });
   return isEqual ? EXIT.ok : EXIT.failed;
-};
-
-const convert: Work = async (invocation, tools, [source, target], options) => {
-  const kind = formatOf(target!, options.targetFormat);
-  const { compress = false } = options;
-  if (compress && kind === "raw") {
-    throw usageError("compress", "is nothing that a raw image can have: give -O qcow2", target!);
-  }
-  await tools.convert(
-    { path: source!, format: options.format },
-    { path: target!, format: kind },
-    { ...clustersOf(options), compress },
-  );
-  invocation.tell({ filename: target, format: kind }, () => `made ${target} in format ${kind}\n`);
-  return EXIT.ok;
 };
 
 const ofImage = (command: Command) =>
@@ -255,7 +163,7 @@ export const IMAGE_COMMANDS: readonly ImageCommand[] = [
       compression(command);
       format(command, "--backing-format <format>", "format of the backing file");
     },
-    work: create,
+    work: createImage,
   },
   {
     usage: "map <file>",
@@ -290,6 +198,6 @@ export const IMAGE_COMMANDS: readonly ImageCommand[] = [
         .option("--cluster-size <bytes>", "bytes of a cluster", bytes("cluster-size"));
       compression(command);
     },
-    work: convert,
+    work: convertImage,
   },
 ];

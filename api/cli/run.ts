@@ -108,7 +108,10 @@ function ended(
     return EXIT.interrupted;
   }
   for (const job of jobs) {
-    invocation.tell(job, () => `${job.id} ${endText(job)}: ${progressText(job.progress)}\n`);
+    // A job that had nothing to do has no progress to tell.
+    const { current, total } = job.progress;
+    const done = current === 0 && total === 0 ? "" : `: ${progressText(job.progress)}`;
+    invocation.tell(job, () => `${job.id} ${endText(job)}${done}\n`);
   }
   return jobs.every((job) => job.outcome === "completed" && job.ret === 0) ? EXIT.ok : EXIT.failed;
 }

@@ -26,7 +26,9 @@ export interface QmpOptions {
   readonly socket: string;
   /** Host and port. */
   readonly tcp?: { readonly host: string; readonly port: number };
-  /** File of the log; wins over the common option. */
+  /** File of the log, as the common option names it. */
+  readonly log?: string;
+  /** The same; if both are given they must be equal. */
   readonly store?: string;
 }
 
@@ -124,6 +126,10 @@ export async function serve(invocation: Invocation, options: ServeOptions): Prom
 export async function serveQmp(invocation: Invocation, options: QmpOptions): Promise<number> {
   const { socket, tcp, store } = options;
   const qmp = { socket, ...(tcp === undefined ? {} : { tcp }) };
+  if (store === "") throw usageError("store", "names no file", "");
+  if (store !== undefined && options.log !== undefined && store !== options.log) {
+    throw usageError("store", `is not the log that --log names, "${options.log}"`, store);
+  }
   return await run(invocation, { log: store ?? invocation.log, qmp });
 }
 

@@ -63,6 +63,28 @@ describe("joblog image", () => {
     assertEquals([raw.status, existsSync(at.path("c.raw"))], [2, false]);
   });
 
+  it("refuse what a raw image has no place for, and make nothing", async () => {
+    const zstd = ["--compression-type", "zstd"];
+    const cases = [
+      [["create", "x.raw", "1M", ...zstd], "compression-type", "-f"],
+      [["create", "x.raw", "1M", "--cluster-size", "64K"], "cluster-size", "-f"],
+      [["convert", "base.raw", "x.raw", ...zstd], "compression-type", "-O"],
+    ] as const;
+    for (const [words, name, flag] of cases) {
+      const { status, err } = await at.run("image", ...words);
+      assert(err.startsWith(`joblog: Cannot use ${name} "`), err);
+      assert(err.includes(`a raw image can have: give ${flag} qcow2`), err);
+      assertEquals([status, existsSync(at.path("x.raw"))], [2, false]);
+    }
+  });
+
+  it("info tells how clusters are compressed", async () => {
+    const zstd = ["--compression-type", "zstd"];
+    assertEquals((await at.run("image", "create", "z.qcow2", "1M", ...zstd)).status, 0);
+    const { out } = await at.run("image", "info", "z.qcow2");
+    assert(out.includes("\ncompat: 1.1\ncompression type: zstd\n"), out);
+  });
+
   it("take the format from the name, a size behind it, and a backing beside it", async () => {
     assertEquals((await at.run("image", "create", "a.QCOW2", "3M")).out, MADE_QCOW2);
     assertEquals((await at.run("image", "create", "a.img", "512K")).status, 0);

@@ -46,4 +46,13 @@ describe("joblog qmp", () => {
     assertEquals(status, 2);
     assert(err.includes("is no host and port"), err);
   });
+
+  it("takes one log, by --store or by --log, and not two", async () => {
+    for (const [store, text] of [["b.db", 'Cannot use store "b.db"'], ["", "names no file"]]) {
+      const words = ["qmp", "--socket", "q", "--log", "a.db", "--store", store!];
+      const { status, err } = await folder.run(...words);
+      assertEquals([status, err.includes(text!)], [2, true], err);
+      assertEquals(["a.db", "b.db"].filter((name) => existsSync(folder.path(name))), []);
+    }
+  });
 });
