@@ -2,7 +2,8 @@
  * Copying from one file to another: in pieces, through buffers that nobody else sees.
  *
  * - Small copies are done by the file's own accesses. Once a file has taken much, the copy threads
- *   do it; while these have enough to do, the others copy here.
+ *   are started; from then on they copy what is no small piece, of any file. While they have enough
+ *   to do, the others copy here.
  * - A copy that a thread did not do is done here: so errors are those of the file's accesses.
  *
  * Used by `file_node.ts`.
@@ -20,8 +21,8 @@ import type { DiskFile } from "./file.ts";
 export const PIECE_BYTES = 524_288;
 
 /**
- * What a file takes from others before the copy threads help: 32 MiB. To start a thread costs as
- * much as to copy this.
+ * What a file takes from others before the copy threads are started: 32 MiB. To start a thread
+ * costs as much as to copy this.
  */
 const OWN_COPY_BYTES = 33_554_432;
 
@@ -87,7 +88,9 @@ export class FileCopies {
 
   /** The same by a copy thread, if it is worth it and one has room; 0 = it was not done. */
   async #onThread(other: FileCopies, from: number, to: number, length: number): Promise<number> {
-    if (this.#takenBytes < OWN_COPY_BYTES || COPY_THREADS.isBusy) return 0;
+    // One that runs costs a message, and one that does not must be started.
+    const isRunning = COPY_THREADS.runningCount > 0 && length >= PIECE_BYTES;
+    if (!isRunning && this.#takenBytes < OWN_COPY_BYTES || COPY_THREADS.isBusy) return 0;
     const count = Math.min(THREAD_PIECE_BYTES, length);
     const [source, target] = [other.#threadFile, this.#threadFile];
     const copy = () => COPY_THREADS.copy({ source, from, target, to, length: count });

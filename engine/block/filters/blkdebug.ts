@@ -104,10 +104,10 @@ export class BlkdebugNode extends FilterNode {
     if (fault === undefined) return;
     if (!fault.isImmediate) await Promise.resolve();
     const { iotype, offset } = request;
-    const action = iotype === "flush"
-      ? `flush "${this.name}"`
-      : `${iotype} "${this.name}" at ${offset}`;
+    // Worded as any failed access is: so texts on the wire are those of the errno.
+    const operation = OPERATIONS[iotype];
+    const place = iotype === "flush" ? "" : ` at ${offset}`;
     const cause = Object.assign(new Error(`injected ${fault.code}`), { code: fault.code });
-    throw blockErrorOf(OPERATIONS[iotype], action, this.name, cause);
+    throw blockErrorOf(operation, `${operation} "${this.name}"${place}`, this.name, cause);
   }
 }

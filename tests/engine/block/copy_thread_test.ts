@@ -14,6 +14,11 @@ const MIB = 1_048_576;
 
 let testFileCount = 0;
 
+const NO_FILE: ThreadFile = { id: 0, path: "/no/such/file", identity: "", isReadOnly: true };
+
+/** A copy that is not done, and starts a thread. */
+const MISSING: ThreadCopy = { source: NO_FILE, from: 0, target: NO_FILE, to: 0, length: 1 };
+
 /** What this process has open, as `ls` shows it: Deno does not let a test look itself. */
 function openFiles(): string {
   // One that is closed while it looks is none: its status does not count.
@@ -184,6 +189,20 @@ describe("FileNode.copyRange() of much", () => {
       target.copyRange(source, 32 * MIB + half, 32 * MIB + half, rest - half),
     ]);
     assertEquals(COPY_THREADS.runningCount, 2);
+    await Promise.all([source.close(), target.close()]);
+    assert(sameBytes(new Uint8Array(fs.readFileSync(folder.file("b.raw"))), data));
+  });
+
+  it("leaves it to threads that run, but for small pieces", async () => {
+    const [source, target, data] = await nodes(2 * MIB);
+    await target.copyRange(source, 0, 0, MIB);
+    assertEquals(openFiles().split("b.raw").length - 1, 1);
+    await Promise.all([0, 0].map(() => COPY_THREADS.copy(MISSING)));
+    assertEquals(COPY_THREADS.runningCount, 2);
+    await target.copyRange(source, MIB, MIB, 4_096);
+    assertEquals(openFiles().split("b.raw").length - 1, 1);
+    await target.copyRange(source, MIB, MIB, MIB);
+    assertEquals(openFiles().split("b.raw").length - 1, 2);
     await Promise.all([source.close(), target.close()]);
     assert(sameBytes(new Uint8Array(fs.readFileSync(folder.file("b.raw"))), data));
   });
