@@ -13,6 +13,7 @@ import { chmod, lstat, rename, rm } from "node:fs/promises";
 import { connect, type Server } from "node:net";
 import { dirname, resolve } from "node:path";
 import { JoblogError } from "../service.ts";
+import { listenFault } from "./listen_fault.ts";
 
 /** Longest path of a unix socket, in bytes. Source: Linux unix(7), sun_path. */
 const PATH_BYTES_MAX = 107;
@@ -58,9 +59,14 @@ async function identityOf(path: string): Promise<string | undefined> {
   }
 }
 
+function fits(path: string): boolean {
+  return new TextEncoder().encode(path).length <= PATH_BYTES_MAX;
+}
+
 async function claim(path: string): Promise<void> {
-  if (new TextEncoder().encode(path).length > PATH_BYTES_MAX) {
-    throw unusable(path, `its path has over ${PATH_BYTES_MAX} bytes`);
+  if (!fits(path)) {
+    const hint = "Choose a shorter path.";
+    throw unusable(path, `its path has over ${PATH_BYTES_MAX} bytes`, { hint });
   }
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) {
@@ -102,7 +108,7 @@ export async function listenUnix(server: Server, name: string): Promise<Place> {
   const path = resolve(name);
   await claim(path);
   // A path of full length has no room for another name beside it: made in place, then closed.
-  const beside = [...`${path}~`].length <= PATH_BYTES_MAX ? `${path}~` : path;
+  const beside = fits(`${path}~`) ? `${path}~` : path;
   try {
     if (beside !== path || await identityOf(path) !== undefined) await rm(beside, { force: true });
     await listening(server, beside);
@@ -110,8 +116,8 @@ export async function listenUnix(server: Server, name: string): Promise<Place> {
     if (beside !== path) await rename(beside, path);
   } catch (error) {
     server.close();
-    const state = error instanceof Error ? error.message : String(error);
-    throw unusable(path, state, { cause: error });
+    const { state, hint } = listenFault("unix", error);
+    throw unusable(path, state, { cause: error, hint });
   }
   const own = await identityOf(path);
   return {

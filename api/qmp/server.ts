@@ -13,6 +13,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { JoblogError, type Service } from "../service.ts";
 import type { QmpCounts, QmpVersion, QmpWorld } from "./call.ts";
 import type { FramerLimits } from "./json/framer.ts";
+import { listenFault } from "./listen_fault.ts";
 import { listening, listenUnix, type Place } from "./place.ts";
 import { Closings } from "./closings.ts";
 import { Ring } from "./ring.ts";
@@ -117,10 +118,10 @@ class Listener implements QmpServer {
     try {
       await listening(server, port, host);
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
-      throw new JoblogError("socketUnusable", `Cannot listen on "${host}:${port}": ${text}`, {
+      const { state, hint } = listenFault("tcp", error);
+      throw new JoblogError("socketUnusable", `Cannot listen on "${host}:${port}": ${state}`, {
         subject: `${host}:${port}`,
-        hint: "Choose another port, or stop what listens there.",
+        hint,
         cause: error,
       });
     }

@@ -15,6 +15,7 @@
  */
 import { chmod } from "node:fs/promises";
 import { createApp } from "../http/app.ts";
+import { listenFault } from "../qmp/listen_fault.ts";
 import { JoblogError, type Service } from "../service.ts";
 import { claimAddress, releaseAddress } from "./address.ts";
 import { serveOnBun } from "./bun.ts";
@@ -108,9 +109,10 @@ export async function serveTcp(
     );
   } catch (error) {
     const where = `${host}:${place.port}`;
-    throw new JoblogError("socketUnusable", `Cannot listen on "${where}": ${text(error)}`, {
+    const { state, hint } = listenFault("tcp", error);
+    throw new JoblogError("socketUnusable", `Cannot listen on "${where}": ${state}`, {
       subject: where,
-      hint: "Choose another port, or stop what listens there.",
+      hint,
       cause: error,
     });
   }

@@ -146,7 +146,18 @@ describe("serveTcp()", () => {
     const port = Number(new URL(served.address).port);
     const error = await failure(serveTcp({ host: "127.0.0.1", port }, toy.service));
     assertEquals([error.code, error.subject], ["socketUnusable", `127.0.0.1:${port}`]);
+    const text = `Cannot listen on "127.0.0.1:${port}": the port is in use`;
+    assertEquals([error.message, error.hint], [
+      text,
+      "Choose another port, or stop what listens there.",
+    ]);
     await served.stop();
+    // An address that is kept for documents.
+    const far = await failure(serveTcp({ host: "192.0.2.1", port: 0 }, toy.service));
+    assertEquals([far.message, far.hint], [
+      'Cannot listen on "192.0.2.1:0": this machine has no such address',
+      "Choose an address of this machine, such as 127.0.0.1.",
+    ]);
   });
 });
 

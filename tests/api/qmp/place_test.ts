@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:f
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { listenFault } from "../../../api/qmp/listen_fault.ts";
 import { listenUnix } from "../../../api/qmp/place.ts";
 import { JoblogError } from "../../../api/service.ts";
 import { spawnRuntime } from "../../support/spawn_runtime.ts";
@@ -92,11 +93,49 @@ describe("listenUnix()", () => {
     await listenUnix(server(), longest);
     assertEquals(statSync(longest).mode & 0o777, 0o600);
     const error = await assertRejects(() => listenUnix(server(), `${longest}s`), JoblogError);
-    assertEquals(error.code, "socketUnusable");
+    assertEquals([error.code, error.hint], ["socketUnusable", "Choose a shorter path."]);
+  });
+
+  it("counts the bytes of a path, and not its letters", async () => {
+    const room = 107 - folder.length - 1;
+    const longest = join(folder, "\u00e9".repeat(Math.floor(room / 2)) + "s".repeat(room % 2));
+    await listenUnix(server(), longest);
+    assertEquals(await greetingOf(longest), "here\n");
+  });
+
+  it("says what keeps it from a socket in words of its own", () => {
+    const denied = listenFault("unix", Object.assign(new Error("noise"), { code: "EACCES" }));
+    assertEquals(denied, {
+      state: "permission denied",
+      hint: "Choose a folder that this user may write in.",
+    });
+    const rare = listenFault("unix", Object.assign(new Error("listen /a~"), { code: "ELOOP" }));
+    assertEquals(rare.state, "the system says ELOOP");
+    assertEquals(listenFault("tcp", new Error("no luck")).state, "no luck");
   });
 });
 
 describe("serveQmp() over TCP", () => {
+  it("says which place it cannot have, and why", async () => {
+    const toy = await QmpToy.open({ tcp: { host: "127.0.0.1", port: 0 } });
+    const port = Number(toy.server.addresses[1]!.split(":")[1]);
+    const refusal = async (host: string, wanted: number) => {
+      const open = () => QmpToy.open({ tcp: { host, port: wanted } });
+      const { message, hint } = await assertRejects(open, JoblogError);
+      return [message, hint];
+    };
+    assertEquals(await refusal("127.0.0.1", port), [
+      `Cannot listen on "127.0.0.1:${port}": the port is in use`,
+      "Choose another port, or stop what listens there.",
+    ]);
+    // An address that is kept for documents.
+    assertEquals(await refusal("192.0.2.1", port), [
+      `Cannot listen on "192.0.2.1:${port}": this machine has no such address`,
+      "Choose an address of this machine, such as 127.0.0.1.",
+    ]);
+    await toy.close();
+  });
+
   it("names the peer's address as the actor", async () => {
     const toy = await QmpToy.open({ tcp: { host: "127.0.0.1", port: 0 } });
     const port = Number(toy.server.addresses[1]!.split(":")[1]);

@@ -145,6 +145,11 @@ export class QmpToy {
       identity: processIdentity(),
       baseFolder: folder,
     });
+    const refused = async (error: unknown): Promise<never> => {
+      await joblog.close();
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    };
     const server = await serveQmp({
       service: new Service({ reader: joblog.reader, joblog }),
       version: "1.2.3",
@@ -152,7 +157,7 @@ export class QmpToy {
       socket: join(folder, "qmp.sock"),
       quit: () => joblog.close({ jobs: "cancel" }),
       ...options,
-    });
+    }).catch(refused);
     return new QmpToy(toys, joblog, server, folder);
   }
 
