@@ -77,7 +77,8 @@ export function checkBitmap(bitmap: DirtyBitmap, checks: BitmapChecks = {}): voi
     throw fail("EPERM", "is readonly and cannot be modified", hint);
   }
   if (bitmap.isInconsistent && checks.allowInconsistent !== true) {
-    const hint = "Its bits were lost: remove it, and begin with a new one and a full backup.";
+    const hint = "End what has its image open; if nothing has, its bits were lost: remove it, " +
+      "and begin with a new one and a full backup.";
     throw fail("EINVAL", "is inconsistent and cannot be used", hint);
   }
 }

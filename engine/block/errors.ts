@@ -20,7 +20,7 @@ export const BLOCK_ERRNOS: {
     "the operation is not permitted",
     "Ask whoever owns the file, or run as a user who may.",
   ],
-  ENOENT: [2, "it does not exist", "Check the path; a relative one starts at the base folder."],
+  ENOENT: [2, "it does not exist", "Check the path, and which folder a relative one starts at."],
   EIO: [5, "input/output error", "Check the disk, and what the system has logged about it."],
   ENXIO: [6, "there is no such device or address", "Check that the device is attached."],
   EBADF: [9, "it is closed or not open for this access", "Open it again for this access."],

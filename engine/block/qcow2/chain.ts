@@ -81,13 +81,14 @@ async function openBacking(visit: Visit, overlay: string, name: string, format?:
       throw new BlockError("ELOOP", `Cannot open "${overlay}": its backing chain is a ring`, {
         operation: "open",
         subject: overlay,
+        hint: `Give it another backing file than "${name}".`,
       });
     }
     if (visit.seen.size >= CHAIN_DEPTH_MAX) {
       throw new BlockError(
         "ELOOP",
         `Cannot open "${overlay}": its backing chain has more than ${CHAIN_DEPTH_MAX} files`,
-        { operation: "open", subject: overlay },
+        { operation: "open", subject: overlay, hint: "Take images out of the chain." },
       );
     }
     return await openAs(visit, file, path, format);

@@ -58,6 +58,7 @@ function refuse(name: string, why: string): BlockError {
   return new BlockError("EINVAL", `Cannot create "${name}": ${why}`, {
     operation: "open",
     subject: name,
+    hint: "Give the new image another value there.",
   });
 }
 

@@ -156,10 +156,12 @@ export function syncOf(input: JsonObject): { readonly [N in keyof SyncParameters
   }
   if (sync === "incremental" && mode !== undefined && mode !== "on-success") {
     const text = "Bitmap sync mode must be 'on-success' when using sync mode 'incremental'";
-    refuseParameter("bitmap-mode", text, mode);
+    const hint = 'Leave "bitmap-mode" out, or give "sync" as bitmap.';
+    refuseParameter("bitmap-mode", text, mode, hint);
   }
   if (bitmap === undefined && mode !== undefined) {
-    refuseParameter("bitmap-mode", "Cannot specify bitmap sync mode without a bitmap", mode);
+    const text = "Cannot specify bitmap sync mode without a bitmap";
+    refuseParameter("bitmap-mode", text, mode, 'Name a "bitmap", or leave "bitmap-mode" out.');
   }
   return { sync, bitmap, "bitmap-mode": sync === "incremental" ? "on-success" : mode };
 }

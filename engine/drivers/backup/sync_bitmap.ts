@@ -94,20 +94,22 @@ export class SyncBitmap {
   }
 }
 
-function unusable(name: string, text: string): never {
-  throw new JoblogError("bitmapUnusable", text, { subject: name });
+function unusable(name: string, text: string, hint: string): never {
+  throw new JoblogError("bitmapUnusable", text, { subject: name, hint });
 }
 
 function checkUsable(nodes: JobNodes, node: string, name: string, mode?: BitmapMode): void {
   const bitmap = nodes.bitmap(node, name);
   const isLost = nodes.find(node).bitmaps.some((each) => each.name === name && each.isLost);
   if (bitmap === undefined || isLost) {
-    unusable(name, `Bitmap '${name}' is inconsistent and cannot be used`);
+    const hint = "Its bits were lost: remove it, and begin with a new one and a full backup.";
+    unusable(name, `Bitmap '${name}' is inconsistent and cannot be used`, hint);
   }
   try {
     checkBitmap(bitmap, { isChange: mode !== undefined && mode !== "never" });
   } catch (error) {
-    unusable(name, (error as Error).message);
+    const { message, hint } = error as BlockError;
+    unusable(name, message, hint);
   }
 }
 
@@ -131,11 +133,13 @@ export function checkBitmapArguments(
 ): void {
   if (name === undefined) return;
   if (nodes === undefined || !isThere(nodes, node, name)) {
-    refuseParameter("bitmap", `Bitmap '${name}' could not be found`, name);
+    const hint = "Name a bitmap that the source has; names are exact.";
+    refuseParameter("bitmap", `Bitmap '${name}' could not be found`, name, hint);
   }
   if (mode === undefined) {
     const text = "Bitmap sync mode must be given when providing a bitmap";
-    refuseParameter("bitmap-mode", text, undefined);
+    const hint = 'Give "bitmap-mode" as on-success, always or never.';
+    refuseParameter("bitmap-mode", text, undefined, hint);
   }
   checkUsable(nodes, node, name);
   if (sync === "none") {
@@ -145,7 +149,8 @@ export function checkBitmapArguments(
   if (mode === "never" && sync !== "bitmap") {
     const text = `Bitmap sync mode '${mode}' has no meaningful effect when combined with sync ` +
       `mode '${sync}'`;
-    refuseParameter("bitmap-mode", text, mode);
+    const hint = 'Give "bitmap-mode" as on-success or always, or "sync" as bitmap.';
+    refuseParameter("bitmap-mode", text, mode, hint);
   }
 }
 

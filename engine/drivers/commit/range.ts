@@ -27,11 +27,16 @@ export interface CommitRange {
   readonly isActive: boolean;
 }
 
-function refuse(subject: string, message: string, actual?: string): never {
+function refuse(
+  subject: string,
+  message: string,
+  actual?: string,
+  hint = "Name two images of the device's chain, the upper one as top.",
+): never {
   throw new JoblogError("invalidParameter", message, {
     subject,
     ...(actual === undefined ? {} : { actual }),
-    hint: "Name two images of the device's chain, the upper one as top.",
+    hint,
   });
 }
 
@@ -51,7 +56,7 @@ async function baseIndex(
 ): Promise<number> {
   const { base, "base-node": node } = parameters;
   if (base !== undefined && node !== undefined) {
-    refuse("base", "'base-node' and 'base' are mutually exclusive", base);
+    refuse("base", "'base-node' and 'base' are mutually exclusive", base, "Give one of them.");
   }
   if (base === undefined && node === undefined) {
     let lowest = chain.length - 1;
@@ -96,7 +101,8 @@ export async function commitRange(
   const { "backing-file": backingFile } = parameters;
   if (isActive && backingFile !== undefined) {
     const text = "'backing-file' specified, but 'top' is the active layer";
-    refuse("backing-file", text, backingFile);
+    const hint = 'Leave "backing-file" out, or name an inner image as "top".';
+    refuse("backing-file", text, backingFile, hint);
   }
   return { top, base, isActive };
 }

@@ -103,7 +103,9 @@ function add(node: Qcow2Node, name: string, change: ImageBitmapChange & { verb: 
   const why = bitmaps.find(name) === undefined ? node.kept.whyNot(name, granularity) : undefined;
   if (why !== undefined) {
     const text = `Can't make bitmap '${name}' persistent in '${node.name}': ${why}`;
-    throw new BlockError("EINVAL", text, { operation: "write", subject: node.name });
+    const hint =
+      "Use a shorter name or fewer bitmaps, and a qcow2 image of version 3 (compat 1.1).";
+    throw new BlockError("EINVAL", text, { operation: "write", subject: node.name, hint });
   }
   bitmaps.create({ name, granularity, isDisabled, isPersistent: true });
 }
@@ -139,6 +141,11 @@ export async function changeImageBitmap(
       case "merge": {
         const { sources, sourceImage } = change;
         if (sourceImage === undefined) return merge(bitmaps, name, bitmaps, sources);
+        if (await isRaw(sourceImage)) {
+          const hint = "A raw image keeps no bitmaps: name a qcow2 image.";
+          const text = `Dirty bitmap '${sources[0]}' not found`;
+          throw new BlockError("ENOENT", text, { operation: "open", subject: sourceImage, hint });
+        }
         const from = await using(sourceImage, true, (other) => other.bitmaps);
         return merge(bitmaps, name, from, sources);
       }

@@ -18,11 +18,16 @@ export interface NamedChain {
 }
 
 /** Refuses the arguments. */
-export function refuseBase(subject: string, message: string, actual: string): never {
+export function refuseBase(
+  subject: string,
+  message: string,
+  actual: string,
+  hint = "Name an image of the chain below the device.",
+): never {
   throw new JoblogError("invalidParameter", message, {
     subject,
     actual,
-    hint: "Name an image of the chain below the device.",
+    hint,
   });
 }
 
@@ -83,5 +88,6 @@ export function checkBackingFile(parameters: StreamParameters): void {
   // With a bottom, too.
   if (base !== undefined || baseNode !== undefined || backingFile === undefined) return;
   const text = "backing file specified, but streaming the entire chain";
-  refuseBase("backing-file", text, backingFile);
+  const hint = 'Name what stays below as "base", or leave "backing-file" out.';
+  refuseBase("backing-file", text, backingFile, hint);
 }

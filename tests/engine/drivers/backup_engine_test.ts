@@ -50,7 +50,7 @@ describe("backup in the engine", () => {
     const cases = [
       [
         { source: "nope", target: "t" },
-        "Check the path; a relative one starts at the base folder.",
+        "Check the path, and which folder a relative one starts at.",
       ],
       [{ ...PARAMETERS, "max-chunk": 1 }, "Give 65536 or more, or 0 for no limit."],
     ] as const;
