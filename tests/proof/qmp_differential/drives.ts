@@ -52,3 +52,21 @@ export function driveBackup(chance: Chance, scene: Scene, args: JsonObject): Jso
   const sync = isOwn ? { sync: "full" } : {};
   return { ...rest, ...sync, ...targetFile(chance) };
 }
+
+/** Arguments of `drive-mirror`, from those of `blockdev-mirror`. */
+export function driveMirror(chance: Chance, scene: Scene, args: JsonObject): JsonObject {
+  const { target: _node, "filter-node-name": _name, replaces: _other, ...rest } = args;
+  // Numbers and modes that are wrong are told before the target is opened, and in QEMU behind it.
+  const { granularity, "buf-size": bytes, sync, ...more } = rest;
+  const file = targetFile(chance);
+  const isOpen = JSON.stringify(scene.setup).includes(JSON.stringify(file["target"]));
+  return {
+    ...more,
+    sync: sync === "incremental" ? "full" : sync!,
+    ...(Number(granularity) % 512 === 0 ? { granularity: granularity! } : {}),
+    ...(Number(bytes) > 0 ? { "buf-size": bytes! } : {}),
+    ...file,
+    // Onto the file of its source it is refused in our own words.
+    ...(isOpen && file["mode"] !== "existing" ? { target: "new.raw" } : {}),
+  };
+}

@@ -148,11 +148,14 @@ class Writer {
    * for one by names of files, where QEMU's stream wrote that of a blkdebug node into a header.
    */
   #tellsHoles({ execute, arguments: args }: Command): boolean {
-    const { "top-node": node, top, base } = args as JsonObject;
+    const { "top-node": node, top, base, device } = args as JsonObject;
     const isFaulty = JSON.stringify(this.scene.setup).includes(
       `"base","file":{"driver":"blkdebug"`,
     );
     if (this.#hasStreamed && isFaulty && (top !== undefined || base !== undefined)) return true;
+    // A mirror to a new file counts what the layer holds.
+    const isOfChain = this.scene.chain.includes(device as string);
+    if (this.#hasStreamed && execute === "drive-mirror" && isOfChain) return true;
     const isInner = node !== undefined && node !== "top" ||
       top !== undefined && top !== "top.qcow2";
     return this.#hasStreamed && execute === "block-commit" && !isInner;
@@ -162,7 +165,7 @@ class Writer {
     const { scene } = this;
     const drawn = startFrom(this.chance, scene, this.newId());
     if (this.#tellsHoles(drawn) || tellsZeros(drawn, scene)) return this.verb();
-    const isMirror = drawn.execute === "blockdev-mirror";
+    const isMirror = drawn.execute.endsWith("-mirror");
     const command = { ...drawn, arguments: this.#whole(drawn.arguments as JsonObject, isMirror) };
     this.#hasStreamed ||= command.execute === "block-stream";
     const isChain = command.execute === "block-stream" || command.execute === "block-commit";
@@ -243,7 +246,8 @@ function empties({ execute, arguments: args }: Command, { setup }: Scene): boole
 export function scriptFrom(seed: number): Script {
   const writer = new Writer(new Chance(seed));
   const steps: (readonly Command[])[] = writer.scene.setup.map((command) => [command]);
-  const count = writer.chance.between(1, STEPS_MAX);
+  const most = writer.chance.isOneIn(5) ? 2 * STEPS_MAX : STEPS_MAX;
+  const count = writer.chance.between(1, most);
   steps.push([writer.start()]);
   for (let step = 0; step < count && !writer.isOver; step++) steps.push(writer.step());
   return { steps };

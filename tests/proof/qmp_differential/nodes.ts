@@ -1,13 +1,26 @@
 /** The nodes of a server and their bitmaps, in the words in which both are compared. */
 import type { Monitor } from "./monitor.ts";
 import type { JobNow } from "./rest.ts";
-import type { JsonObject } from "./script.ts";
+import type { JsonObject, Script } from "./script.ts";
 
 /** Asks for all nodes. */
 export async function nodesOf(monitor: Monitor): Promise<readonly JsonObject[]> {
   const look = { execute: "query-named-block-nodes", arguments: { flat: true } };
   const [reply] = await monitor.look([look]);
   return (reply!.return ?? []) as readonly JsonObject[];
+}
+
+/**
+ * True if it can be told how much of a bitmap is dirty. A stream is a write here: see
+ * engine/DESIGN.md. And how far a held job came that is cancelled is chance: bitmaps that are there
+ * from the start are on nodes that none writes.
+ */
+export function countsIn({ steps }: Script): boolean {
+  const commands = steps.flat();
+  const from = commands.findIndex(({ execute }) => !/-add$/.test(execute));
+  const isAdded = JSON.stringify(commands.slice(from)).includes("block-dirty-bitmap-add");
+  const text = JSON.stringify(commands);
+  return !text.includes("block-stream") && !(isAdded && /"speed":1[,}]/.test(text));
 }
 
 /** Statuses in which a job writes no more until it is told to. */

@@ -1,6 +1,6 @@
 /** Plays a script on a server, and takes away everything that it has left there. */
 import type { Monitor } from "./monitor.ts";
-import { nodesAtRest, nodesOf } from "./nodes.ts";
+import { countsIn, nodesAtRest, nodesOf } from "./nodes.ts";
 import { Expected, jobsOf, untilRest } from "./rest.ts";
 import { notesOf, type Script } from "./script.ts";
 import type { Server } from "./servers.ts";
@@ -66,8 +66,7 @@ export async function play(server: Server, script: Script): Promise<Played> {
   const expected = new Expected();
   const exactOf = exactnessIn(script);
   const text = JSON.stringify(script);
-  // A stream is a write here: see engine/DESIGN.md.
-  const hasCounts = !text.includes("block-stream");
+  const hasCounts = countsIn(script);
   // Asked for its nodes, QEMU forms the names of files anew, which a commit is then looked up by.
   const hasNodes = !text.includes("blkdebug");
   const steps: StepTrace[] = [];

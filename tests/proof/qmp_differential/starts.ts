@@ -1,7 +1,7 @@
 /** Commands that start jobs, mostly such as are accepted. */
 import type { Chance } from "../../sim/chance.ts";
 import { bitmapBackup } from "./bitmaps.ts";
-import { driveBackup } from "./drives.ts";
+import { driveBackup, driveMirror } from "./drives.ts";
 import type { Scene } from "./scenes.ts";
 import type { Command, Json, JsonObject } from "./script.ts";
 
@@ -158,6 +158,7 @@ export function startFrom(chance: Chance, scene: Scene, id: string): Command {
     [hasChain ? 10 : 1, "commit"],
     [1, "create"],
     [scene.hasBackups ? 4 : 0, "drive-backup"],
+    [6, "drive-mirror"],
   ]);
   switch (kind) {
     case "backup":
@@ -173,6 +174,8 @@ export function startFrom(chance: Chance, scene: Scene, id: string): Command {
       return command("block-commit", commitArguments(chance, scene, id));
     case "create":
       return command("blockdev-create", createArguments(chance, id));
+    case "drive-mirror":
+      return command(kind, driveMirror(chance, scene, mirrorArguments(chance, scene, id)));
     default:
       return command(kind, driveBackup(chance, scene, backupArguments(chance, scene, id)));
   }
