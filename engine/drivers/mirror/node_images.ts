@@ -132,10 +132,11 @@ class MirrorNodes implements MirrorImages {
     const { gate } = found;
     const layer = formatNodeOf(gate);
     const hasLayer = layer.layerExtent !== undefined;
+    const nothing = extentOfNothing(layer);
     this.source = {
       edge: gate,
-      extent: hasLayer ? (offset, length) => gate.extent(offset, length) : undefined,
-      topExtent: hasLayer ? layer.layerExtent!.bind(layer) : extentOfNothing(layer),
+      extent: hasLayer ? (offset, length) => gate.extent(offset, length) : nothing,
+      topExtent: hasLayer ? layer.layerExtent!.bind(layer) : nothing,
     };
   }
 
@@ -183,7 +184,9 @@ class MirrorNodes implements MirrorImages {
     const clusterSize = header === undefined ? 1 : 2 ** header.clusterBits;
     const isDetached = backing === undefined && referenceOf(this.#nodes, name) !== undefined;
     // A raw image holds all of its bytes. Source: QEMU 7.2 block/io.c bdrv_is_allocated_above.
-    const isRawBelow = this.#nodes.chain(this.#source).at(-1)?.driver !== "qcow2";
+    const bottom = this.#nodes.chain(this.#source).at(-1)!;
+    const holdsNothing = formatNodeOf(this.#nodes.block(bottom.name)).holdsNothing === true;
+    const isRawBelow = bottom.driver !== "qcow2" && !holdsNothing;
     const known = { node, clusterSize, isDetached, areHolesCounted: !isNew || isRawBelow };
     if (isBegun) return { ...known, isBlank: false };
     const isEmpty = async () => header === undefined ? isNew : await isOneHole(edge);
