@@ -17,6 +17,8 @@ export interface BitmapTarget {
 
 /** A node as it stands. */
 export interface LiveNode extends NodeInfo {
+  /** File that it is, or that it lies in directly; undefined = none. */
+  readonly filePath: string | undefined;
   /** Nodes below it that it filters or overlays, one under the other. */
   readonly depth: number;
   /** File of the next of them; undefined = none. */
@@ -51,12 +53,14 @@ export class LiveNodes {
       const role = isFilter(node.driver) ? filteredRole(node) : "backing";
       return byName.get(node.children[role] ?? "");
     };
+    // A format is known by the file that it lies in.
+    const fileOf = (node: NodeInfo) =>
+      node.path ?? byName.get(node.children["file"] ?? "")?.path ?? undefined;
     return nodes.toReversed().map((node) => {
       let depth = 0;
       for (let next = below(node); next !== undefined; next = below(next)) depth += 1;
       const first = below(node);
-      const path = first && (first.path ?? byName.get(first.children["file"] ?? "")?.path);
-      return { ...node, depth, backingPath: path ?? undefined };
+      return { ...node, depth, filePath: fileOf(node), backingPath: first && fileOf(first) };
     });
   }
 

@@ -32,7 +32,7 @@ const NO_LIMITS = { bps: 0, bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 
 
 /** What QEMU tells of a node; what no node here has, such as encryption, is told as absent. */
 function nodeInfo(node: LiveNode) {
-  const file = node.path ?? "";
+  const file = node.filePath ?? "";
   return {
     "node-name": node.name,
     drv: node.driver,
