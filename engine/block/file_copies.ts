@@ -27,7 +27,7 @@ export const PIECE_BYTES = 524_288;
 const OWN_COPY_BYTES = 33_554_432;
 
 /** Bytes that a copy thread is asked for at once. */
-const THREAD_PIECE_BYTES = 2_097_152;
+const THREAD_PIECE_BYTES = 4_194_304;
 
 /** Shared by all files; 16 MiB at most are kept. */
 const PIECES = new BufferPool(PIECE_BYTES, 32);
