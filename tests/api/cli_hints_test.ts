@@ -98,7 +98,7 @@ describe("hints of joblog", () => {
     const place = bytes.lastIndexOf("a.qcow2");
     bytes.write("b.qcow2", place);
     writeFileSync(at.path("b.qcow2"), bytes);
-    const ring = await said("image", "info", "b.qcow2");
+    const ring = await said("image", "map", "b.qcow2");
     assert(ring[0].endsWith("its backing chain is a ring"), ring[0]);
     assertEquals(ring[1], 'Give it another backing file than "b.qcow2".');
   });

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { checkByQemu, HAS_QEMU, qemuImg } from "../engine/block/qcow2/qemu.ts";
 import { CliFolder } from "./cli_process.ts";
 
@@ -76,6 +76,16 @@ describe("joblog image", () => {
       assert(err.includes(`a raw image can have: give ${flag} qcow2`), err);
       assertEquals([status, existsSync(at.path("x.raw"))], [2, false]);
     }
+  });
+
+  it("info tells what an image is below which a file is gone", async () => {
+    const over = ["--backing", "base.raw", "--backing-format", "raw"];
+    await at.run("image", "create", "top.qcow2", ...over);
+    rmSync(at.path("base.raw"));
+    const info = await at.json("image", "info", "top.qcow2");
+    assertEquals([info["backing-filename"], info["virtual-size"]], ["base.raw", 2 * MIB]);
+    const map = await at.run("image", "map", "top.qcow2");
+    assertEquals([map.status, map.err.includes("base.raw")], [1, true], map.err);
   });
 
   it("info tells how clusters are compressed", async () => {

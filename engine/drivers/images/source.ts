@@ -35,16 +35,19 @@ export interface SourceOptions extends ImagePlace {
   readonly format?: ImageFormat | undefined;
   /** False opens it for writing, too. @default true */
   readonly readOnly?: boolean;
+  /** Leaves what is below alone, which may be missing. @default false */
+  readonly withoutBacking?: boolean;
 }
 
 /** Opens a qcow2 image over a file that is open already, and notes all files of its chain. */
 export async function openChain(
   top: BlockNode,
-  place: ImagePlace & { readonly readOnly: boolean },
+  place: ImagePlace & { readonly readOnly: boolean; readonly withoutBacking?: boolean },
 ): Promise<{ readonly node: Qcow2Node; readonly files: readonly FileUse[] }> {
   const files: FileUse[] = [];
   const node = await openQcow2(top.name, {
     readOnly: place.readOnly,
+    withoutBacking: place.withoutBacking === true,
     async openFile(path) {
       const isTop = files.length === 0;
       const use = isTop && !place.readOnly ? "write" : "read";

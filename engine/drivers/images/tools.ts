@@ -84,8 +84,9 @@ async function using<T>(
   path: string,
   format: ImageFormat | undefined,
   use: (node: BlockNode, format: ImageFormat) => Promise<T>,
+  withoutBacking = false,
 ): Promise<T> {
-  const image = await openSourceImage(path, { folder: ".", format });
+  const image = await openSourceImage(path, { folder: ".", format, withoutBacking });
   try {
     return await use(image.node, image.format);
   } finally {
@@ -93,15 +94,14 @@ async function using<T>(
   }
 }
 
-/** Says what an image is. @throws {BlockError} as opening it and its chain */
+/** Says what an image is, also when what is below it is gone. @throws {BlockError} as opening it */
 export async function imageInfo(path: string, format?: ImageFormat): Promise<ImageInfo> {
-  return await using(path, format, async (node, found) => {
+  const tell = async (node: BlockNode, found: ImageFormat): Promise<ImageInfo> => {
     const known = { filename: path, format: found, virtualSize: node.size };
     if (!(node instanceof Qcow2Node)) return known;
     const bitmaps = await bitmapsIn(node);
-    const { clusterBits, backingName, backingFormat, version, refcountOrder, incompatible } =
-      node.header;
-    const { compressionType } = node.header;
+    const { clusterBits, backingName, backingFormat, version, refcountOrder } = node.header;
+    const { compressionType, incompatible } = node.header;
     return {
       ...known,
       clusterSize: 2 ** clusterBits,
@@ -114,7 +114,8 @@ export async function imageInfo(path: string, format?: ImageFormat): Promise<Ima
       isCorrupt: (incompatible & 2n) !== 0n,
       ...(bitmaps.length === 0 ? {} : { bitmaps }),
     };
-  });
+  };
+  return await using(path, format, tell, true);
 }
 
 /** Makes an image. A raw one must not exist. @throws {BlockError} EEXIST when it is there */
