@@ -15,9 +15,14 @@ export interface BitmapTarget {
   readonly bitmap: string;
 }
 
+function namedFile(node: NodeInfo | undefined): string | undefined {
+  const { filename } = node?.options ?? {};
+  return typeof filename === "string" ? filename : node?.path ?? undefined;
+}
+
 /** A node as it stands. */
 export interface LiveNode extends NodeInfo {
-  /** File that it is, or that it lies in directly; undefined = none. */
+  /** File that it is, or that it lies in directly, as it was named; undefined = none. */
   readonly filePath: string | undefined;
   /** Nodes below it that it filters or overlays, one under the other. */
   readonly depth: number;
@@ -53,9 +58,9 @@ export class LiveNodes {
       const role = isFilter(node.driver) ? filteredRole(node) : "backing";
       return byName.get(node.children[role] ?? "");
     };
-    // A format is known by the file that it lies in.
+    // A format is known by the file that it lies in, as its user named that.
     const fileOf = (node: NodeInfo) =>
-      node.path ?? byName.get(node.children["file"] ?? "")?.path ?? undefined;
+      namedFile(node) ?? namedFile(byName.get(node.children["file"] ?? ""));
     return nodes.toReversed().map((node) => {
       let depth = 0;
       for (let next = below(node); next !== undefined; next = below(next)) depth += 1;
