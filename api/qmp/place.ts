@@ -109,6 +109,11 @@ export async function listenUnix(server: Server, name: string): Promise<Place> {
   await claim(path);
   // A path of full length has no room for another name beside it: made in place, then closed.
   const beside = fits(`${path}~`) ? `${path}~` : path;
+  const left = await lstat(beside).catch(() => undefined);
+  if (left?.isSocket() === false) {
+    const hint = "Move that file away, or choose another path.";
+    throw unusable(path, `a file that is no socket is at "${beside}"`, { hint });
+  }
   try {
     if (beside !== path || await identityOf(path) !== undefined) await rm(beside, { force: true });
     await listening(server, beside);

@@ -63,6 +63,16 @@ describe("listenUnix()", () => {
     assertEquals(statSync(path).size, 8);
   });
 
+  it("leaves a file alone that has the name under which it is made", async () => {
+    writeFileSync(`${path}~`, "notes");
+    const error = await assertRejects(() => listenUnix(server(), path), JoblogError);
+    assertEquals(
+      error.message,
+      `Cannot listen on socket "${path}": a file that is no socket is at "${path}~"`,
+    );
+    assertEquals([statSync(`${path}~`).size, existsSync(path)], [5, false]);
+  });
+
   it("names the folder that is not there", async () => {
     const inside = join(folder, "none", "qmp.sock");
     const error = await assertRejects(() => listenUnix(server(), inside), JoblogError);
