@@ -104,6 +104,11 @@ export class GraphView {
     return this.parents(name).length === 0;
   }
 
+  /** True if a job has a node for itself: others may do nothing with it. */
+  isTaken(name: string): boolean {
+    return this.holds.some(({ node, allowed }) => node === name && allowed.size === 0);
+  }
+
   /** True if anybody but one job leads to a node, also through filters of that job. */
   isLed(name: string, runId: string): boolean {
     return this.usesOf(name).some(({ kind }) => kind === "guest") ||

@@ -52,9 +52,9 @@ export class NodeSession {
     return this.#graph.view;
   }
 
-  /** True if no other node leads to it, and no job holds it. Source: QEMU bdrv_is_root_node. */
+  /** True if no node leads to it, and no job has it for itself. Source: QEMU bdrv_is_root_node. */
   isRoot(name: string): boolean {
-    return this.view.isRoot(name) && !this.view.holds.some(({ node }) => node === name);
+    return this.view.isRoot(name) && !this.view.isTaken(name);
   }
 
   /** Who leads to a node from inside the graph, and as what. */

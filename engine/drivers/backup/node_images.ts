@@ -75,13 +75,14 @@ function backingOf(nodes: JobNodes, name: string): BackingName | undefined {
 
 /**
  * What others may do with a source, as far as the filter above it goes together with that: who
- * deletes it or writes it is told of the filter, and a commit leaves what it shows.
+ * deletes it, writes it or mirrors it is told of the filter, and a commit leaves what it shows.
  */
 const OF_SOURCES = [
   "backup-source",
   "backup-target",
   "commit-target",
   "drive-del",
+  "mirror-source",
   "mirror-target",
   "replace",
   "stream",

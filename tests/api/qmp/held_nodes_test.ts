@@ -87,6 +87,19 @@ describe("nodes that a job holds", () => {
     await stage.refusals("blockdev-del", [[{ "node-name": "mid" }, busy]]);
   });
 
+  it("blockdev-backup: its source is a root again once a commit took its filter away", async () => {
+    await stage.chain();
+    await stage.raw("t", "t.raw");
+    await stage.raw("u", "src.raw");
+    const held = { speed: 1, "job-id": "b", "filter-node-name": "f" };
+    await stage.must("blockdev-backup", { device: "mid", target: "t", sync: "full", ...held });
+    const mirror = { "job-id": "m", device: "mid", target: "u", sync: "none" };
+    await stage.refusals("blockdev-mirror", [[mirror, "Need a root block node"]]);
+    await stage.must("block-commit", { "job-id": "c", device: "top", "top-node": "mid" });
+    await stage.client.status("c", "null");
+    await stage.must("blockdev-mirror", mirror);
+  });
+
   it("blockdev-mirror: a backup that was told to have ended keeps nobody off", async () => {
     await stage.pair();
     const at = { device: "s", target: "t", sync: "full" };
