@@ -179,14 +179,20 @@ export class Creation {
     }
   }
 
-  /** A job that was told to have ended may still let go of a node. */
+  /**
+   * A job that was told to have ended may still let go of a node, or remove a file that it made:
+   * whatever failed meanwhile is tried again when it has.
+   */
   async #open(request: JobRequest, runId: string): Promise<OpenedJob> {
     const { drivers } = this.#engine;
+    const { isClosing } = drivers;
     try {
       return await this.#tryOpen(request, runId);
     } catch (error) {
       const isHeld = error instanceof JoblogError && HELD_CODES.has(error.code);
-      if (!isHeld || !await drivers.closed()) throw error;
+      const mayBeOver = isHeld && await drivers.closed();
+      if (!isClosing && !mayBeOver) throw error;
+      await drivers.closed();
       return await this.#tryOpen(request, runId);
     }
   }

@@ -156,6 +156,11 @@ export class Drivers {
     return jobErrorOf(thrown);
   }
 
+  /** True while drivers are being closed. */
+  get isClosing(): boolean {
+    return this.#closings.size > 0;
+  }
+
   /**
    * Waits for drivers that are being closed: a job that has concluded may still hold its files.
    *

@@ -71,6 +71,39 @@ describe("Engine", () => {
     });
   }
 
+  it("opens a job once more that failed while another one was being closed", async () => {
+    const gate = Promise.withResolvers<void>();
+    const done: string[] = [];
+    const driver = defineDriver({
+      type: "maker",
+      summary: "cannot be opened while another one is closed",
+      parameters: () => ({}),
+      open() {
+        done.push("open");
+        if (done.join() === "open,close,open") throw new Error("it goes just now");
+        return {
+          run: () => Promise.resolve(),
+          async close() {
+            done.push("close");
+            await gate.promise;
+            done.push("closed");
+          },
+        };
+      },
+    });
+    const world = await World.open({ drivers: { get: () => driver } });
+    await world.done(world.joblog.start({ type: "maker", id: "a" }));
+    await world.ports.settle();
+    assertEquals([done, world.joblog.jobs()], [["open", "close"], []]);
+    const starting = world.joblog.start({ type: "maker", id: "b" });
+    await world.ports.settle();
+    assertEquals(done, ["open", "close", "open"]);
+    gate.resolve();
+    assertEquals((await world.done(starting)).id, "b");
+    await world.ports.settle();
+    assertEquals(done.slice(2, 5), ["open", "closed", "open"]);
+  });
+
   it("lets a cancel through to a job that asks for its pause again and again", async () => {
     let pauses = 0;
     const restless = defineDriver({
