@@ -185,6 +185,8 @@ export class ChainKills implements KillCase {
       const found = await bytesOf(guest);
       await guest.close();
       assertEquals(this.#guest.look(found), undefined, `node ${root} shows something else`);
+      // A job that a closing sequence has ended may still let go of its filter.
+      await joblog.nodes.settled();
       const recorded = (await this.#view()).graph;
       assertEquals(recorded.nodes.filter(({ owner }) => owner !== null), []);
       // What a closing sequence still had to do, it has done.

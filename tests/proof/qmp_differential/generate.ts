@@ -105,7 +105,11 @@ class Writer {
     const isFaulty = JSON.stringify(setup).includes("blkdebug");
     const isOfTarget = targets.includes(device);
     const isHeldMirror = isMirror && args["speed"] === 1;
-    if (isOfTarget && (isFaulty || isHeldMirror)) return { ...args, device: sources[0]! };
+    if (isOfTarget && (isFaulty || isHeldMirror)) {
+      // That one may have no file: see `driveBackup`.
+      const sync = args["sync"] === "none" ? "full" : args["sync"];
+      return { ...args, device: sources[0]!, ...(sync === undefined ? {} : { sync }) };
+    }
     const { compress, ...rest } = args;
     const target = args["target"];
     const isThere = this.#targets.has(target) || chain.includes(target as string);
