@@ -12,8 +12,8 @@ export async function nodesOf(monitor: Monitor): Promise<readonly JsonObject[]> 
 
 /**
  * True if it can be told how much of a bitmap is dirty. A stream is a write here: see
- * engine/DESIGN.md. And how far a held job comes is its own matter: in QEMU each resume lets it take
- * one more step.
+ * engine/DESIGN.md. And how far a held job comes is its own matter: in QEMU each resume lets it
+ * take one more step.
  */
 export function countsIn({ steps }: Script): boolean {
   const text = JSON.stringify(steps);
