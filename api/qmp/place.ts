@@ -13,7 +13,7 @@ import { chmod, lstat, rename, rm } from "node:fs/promises";
 import { connect, type Server } from "node:net";
 import { dirname, resolve } from "node:path";
 import { JoblogError } from "../service.ts";
-import { listenFault } from "./listen_fault.ts";
+import { listenFault } from "../listen_fault.ts";
 
 /** Longest path of a unix socket, in bytes. Source: Linux unix(7), sun_path. */
 const PATH_BYTES_MAX = 107;

@@ -13,7 +13,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { JoblogError, type Service } from "../service.ts";
 import type { QmpCounts, QmpVersion, QmpWorld } from "./call.ts";
 import type { FramerLimits } from "./json/framer.ts";
-import { listenFault } from "./listen_fault.ts";
+import { listenFault } from "../listen_fault.ts";
 import { listening, listenUnix, type Place } from "./place.ts";
 import { Closings } from "./closings.ts";
 import { Ring } from "./ring.ts";

@@ -15,7 +15,7 @@
  */
 import { chmod } from "node:fs/promises";
 import { createApp } from "../http/app.ts";
-import { listenFault } from "../qmp/listen_fault.ts";
+import { listenFault } from "../listen_fault.ts";
 import { JoblogError, type Service } from "../service.ts";
 import { claimAddress, releaseAddress } from "./address.ts";
 import { serveOnBun } from "./bun.ts";
@@ -73,7 +73,8 @@ export async function serveSocket(log: string, service: Service): Promise<Served
     server = await listen({ path }, (request) => app.fetch(request, localOrigin(request)));
     await chmod(path, 0o600);
   } catch (error) {
-    throw new JoblogError("socketUnusable", `Cannot listen on "${path}": ${text(error)}`, {
+    const { state } = listenFault("unix", error);
+    throw new JoblogError("socketUnusable", `Cannot listen on "${path}": ${state}`, {
       subject: path,
       cause: error,
     });
@@ -122,8 +123,4 @@ export async function serveTcp(
     address: `http://${name}:${server.port}`,
     stop: () => done ??= stopped(server, streams),
   };
-}
-
-function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -105,9 +105,14 @@ export const LAYERS: readonly Layer[] = [
   },
   { folder: "api/contract", own: ["api/errors"], types: ["events"], packages: ["zod"] },
   { folder: "api/errors", own: [], types: ["events", "engine/core", "engine/graph"] },
+  { folder: "api/listen_fault", own: [] },
   { folder: "api/http", own: FRONT, packages: ["hono", "zod"], builtins: FRONT_BUILTINS },
   { folder: "api/dashboard", own: FRONT, packages: ["hono"], builtins: FRONT_BUILTINS },
-  { folder: "api/qmp", own: FRONT, builtins: [...FRONT_BUILTINS, "node:net"] },
+  {
+    folder: "api/qmp",
+    own: [...FRONT, "api/listen_fault"],
+    builtins: [...FRONT_BUILTINS, "node:net"],
+  },
   { folder: "api/libvirt", own: FRONT, builtins: FRONT_BUILTINS },
   {
     folder: "api/cli",
@@ -117,7 +122,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     folder: "api/serve",
-    own: [...FRONT, "api/http", "api/dashboard", "api/qmp", "api/libvirt"],
+    own: [...FRONT, "api/listen_fault", "api/http", "api/dashboard", "api/qmp", "api/libvirt"],
     packages: ["hono"],
     builtins: ["*"],
   },

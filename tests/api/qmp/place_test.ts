@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:f
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { listenFault } from "../../../api/qmp/listen_fault.ts";
+import { listenFault } from "../../../api/listen_fault.ts";
 import { listenUnix } from "../../../api/qmp/place.ts";
 import { JoblogError } from "../../../api/service.ts";
 import { spawnRuntime } from "../../support/spawn_runtime.ts";
